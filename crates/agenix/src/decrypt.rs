@@ -1,0 +1,152 @@
+//! Decryption, in process.
+//!
+//! The header is read first, and only keys that can open the file are tried: open ones before locked ones, so
+//! that a passphrase is asked for only when nothing else helps.
+
+use std::io::Read as _;
+
+use crate::header::{FileError, FileRecipients, recipients_of};
+use crate::identity::{Identities, Unlock};
+use crate::recipient::Recipient;
+use crate::secrecy::SecretSlice;
+use crate::secrecy::zeroize::Zeroizing;
+
+/// Decrypts a binary or armored age file with the first identity that can.
+///
+/// # Errors
+/// When none of `identities` can, or the file is no whole age file.
+pub fn decrypt(ciphertext: &[u8], identities: &mut Identities) -> Result<SecretSlice<u8>, DecryptError> {
+    let file = recipients_of(ciphertext)?;
+    if file.passphrase {
+        return Err(DecryptError::PassphraseFile);
+    }
+    if identities.is_empty() {
+        return Err(DecryptError::NoIdentity { looked: identities.unusable() });
+    }
+    let mut failure = None;
+    for index in identities.candidates(&file) {
+        let outcome = match identities.unlock(index) {
+            Unlock::Open(key) => open(ciphertext, key),
+            Unlock::Declined { name } => Attempt::Failed(DecryptError::PassphraseNeeded { identity: name }),
+            Unlock::WrongPassphrase { name } => {
+                Attempt::Failed(DecryptError::WrongPassphrase { identity: name })
+            }
+        };
+        match outcome {
+            Attempt::Opened(plaintext) => return Ok(plaintext),
+            Attempt::NotForThisKey => {}
+            // The key fitted. Another one, and another passphrase, would end here again.
+            Attempt::Failed(DecryptError::Altered) => return Err(DecryptError::Altered),
+            Attempt::Failed(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| DecryptError::NotARecipient {
+        tried: identities.names(),
+        readers: file.to_string(),
+        file,
+    }))
+}
+
+enum Attempt {
+    Opened(SecretSlice<u8>),
+    NotForThisKey,
+    Failed(DecryptError),
+}
+
+fn open(ciphertext: &[u8], key: &dyn age::Identity) -> Attempt {
+    let armored = age::armor::ArmoredReader::new(ciphertext);
+    let reader =
+        age::Decryptor::new_buffered(armored).and_then(|decryptor| decryptor.decrypt(std::iter::once(key)));
+    let mut reader = match reader {
+        Ok(reader) => reader,
+        Err(age::DecryptError::NoMatchingKeys) => return Attempt::NotForThisKey,
+        Err(_) => return Attempt::Failed(DecryptError::Altered),
+    };
+    // A ciphertext is longer than its plaintext, so the buffer never grows and never leaves a copy behind.
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(ciphertext.len()));
+    match reader.read_to_end(&mut plaintext) {
+        // Copied into a box of the exact size: shrinking the buffer in place could move it, the old one not
+        // zeroized.
+        Ok(_) => Attempt::Opened(SecretSlice::from(Box::<[u8]>::from(plaintext.as_slice()))),
+        Err(_) => Attempt::Failed(DecryptError::Altered),
+    }
+}
+
+/// Why a file was not decrypted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecryptError {
+    /// It is no age file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no private key to try.
+    #[error("no identity to decrypt with{}", looked_at(looked))]
+    NoIdentity {
+        /// The places that were looked at, and why each was of no use.
+        looked: Vec<String>,
+    },
+    /// There are private keys, and the file is for others.
+    #[error("no identity fits: tried {}; the file is for {readers}", tried.join(", "))]
+    NotARecipient {
+        /// The names of the identities.
+        tried: Vec<String>,
+        /// Who the file is for, in words.
+        readers: String,
+        /// Who the file is for.
+        file: FileRecipients,
+    },
+    /// The key fits and is locked, and no passphrase was given: no terminal, or the user gave none.
+    #[error("{identity} is locked, and no passphrase was given")]
+    PassphraseNeeded {
+        /// The key's name.
+        identity: String,
+    },
+    /// The key fits and the passphrase does not.
+    #[error("the passphrase for {identity} is wrong")]
+    WrongPassphrase {
+        /// The key's name.
+        identity: String,
+    },
+    /// The file is encrypted with a passphrase and not to keys.
+    #[error("the file is encrypted with a passphrase, not to the keys of secrets.nix")]
+    PassphraseFile,
+    /// A key fits, and then the file is not what was encrypted.
+    #[error("the file is damaged: it was cut short or altered")]
+    Altered,
+}
+
+impl DecryptError {
+    /// Says who the file is for under the names of `known`, where it says that at all.
+    #[must_use]
+    pub fn naming(self, known: &[Recipient]) -> Self {
+        match self {
+            Self::NotARecipient { tried, file, .. } => {
+                Self::NotARecipient { tried, readers: file.described(known), file }
+            }
+            other => other,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::File(error) => return error.hint(),
+            Self::NoIdentity { .. } => "give a private key with -i FILE, or its text in XTASK_IDENTITY",
+            Self::NotARecipient { .. } => {
+                "give the private key of one of them with -i FILE, or have one of them add your key to \
+                 secrets.nix and rekey"
+            }
+            Self::PassphraseNeeded { .. } => {
+                "run it in a terminal, or give a key without a passphrase with -i FILE or XTASK_IDENTITY"
+            }
+            Self::WrongPassphrase { .. } => "run it again; ssh-keygen -y -f FILE tests a passphrase",
+            Self::PassphraseFile => "decrypt it with age -d FILE, and write the secret anew",
+            Self::Altered => "restore it from git (git checkout -- FILE), or write the secret anew",
+        }
+        .to_owned()
+    }
+}
+
+fn looked_at(looked: &[String]) -> String {
+    if looked.is_empty() { String::new() } else { format!(": {}", looked.join(", ")) }
+}

@@ -1,0 +1,190 @@
+//! Who a file is for, read from its header without any key.
+//!
+//! An ssh stanza carries the first four bytes of the SHA-256 of its public key. So a check in CI can compare
+//! a file with secrets.nix, a locked key is asked for only where it helps, and a rekey can leave alone what
+//! is right already.
+//!
+//! The header comes from age's own parser: we hand it an identity that takes notes and opens nothing (4 µs a
+//! file).
+//!
+//! Left out: trust. Tags are 32 bits and anybody can write them: this finds drift, not tampering.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{BufRead as _, Read as _};
+
+use age_core::format::{FileKey, Stanza};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// What a header tells about its readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileRecipients {
+    /// One entry a stanza, in the file's order. A key that was named twice is here twice.
+    pub ssh: Vec<SshTag>,
+    /// How many `age1…` keys it is for. Which ones only their owners can tell.
+    pub anonymous: usize,
+    /// Encrypted with a passphrase and not to keys.
+    pub passphrase: bool,
+    /// The names of stanzas that we know nothing about: plugins, newer kinds. Grease is left out.
+    pub other: Vec<String>,
+}
+
+/// Reads the header of a binary or armored age file.
+///
+/// # Errors
+/// When it is no age file, or not a whole one.
+pub fn recipients_of(ciphertext: &[u8]) -> Result<FileRecipients, FileError> {
+    if ciphertext.iter().all(u8::is_ascii_whitespace) {
+        return Err(FileError::Empty);
+    }
+    let armored = age::armor::ArmoredReader::new(ciphertext);
+    let decryptor = age::Decryptor::new_buffered(armored).map_err(|_| FileError::of(ciphertext))?;
+    let notes = NoteTaker::default();
+    // It never opens anything, so this always ends in "no matching keys", and the notes are what we came for.
+    let _ = decryptor.decrypt(std::iter::once(&notes as &dyn age::Identity));
+
+    let mut found = FileRecipients::default();
+    for (name, first_argument) in notes.0.into_inner() {
+        match name.as_str() {
+            "ssh-ed25519" => found.ssh.push(SshTag::read(SshKind::Ed25519, first_argument)?),
+            "ssh-rsa" => found.ssh.push(SshTag::read(SshKind::Rsa, first_argument)?),
+            "X25519" => found.anonymous += 1,
+            "scrypt" => found.passphrase = true,
+            // Encrypters add stanzas of random names, so that readers stay used to unknown ones.
+            _ if name.ends_with("-grease") => {}
+            _ => found.other.push(name),
+        }
+    }
+    Ok(found)
+}
+
+impl fmt::Display for FileRecipients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.described(&[]))
+    }
+}
+
+impl FileRecipients {
+    /// Its readers in words, under the names of those among `known`: `ocean, ssh-rsa tag 3q2+7w, 1 age key`.
+    #[must_use]
+    pub fn described(&self, known: &[crate::Recipient]) -> String {
+        let name = |tag: &SshTag| {
+            known.iter().find(|recipient| recipient.ssh_tag() == Some(*tag)).map(crate::Recipient::label)
+        };
+        let mut words: Vec<String> =
+            self.ssh.iter().map(|tag| name(tag).unwrap_or_else(|| tag.to_string())).collect();
+        match self.anonymous {
+            0 => {}
+            1 => words.push("1 age key".to_owned()),
+            n => words.push(format!("{n} age keys")),
+        }
+        if self.passphrase {
+            words.push("a passphrase".to_owned());
+        }
+        words.extend(self.other.iter().map(|name| format!("a {name:?} key")));
+        if words.is_empty() { "nobody".to_owned() } else { words.join(", ") }
+    }
+}
+
+/// The two kinds of ssh key that age knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SshKind {
+    /// `ssh-ed25519`.
+    Ed25519,
+    /// `ssh-rsa`.
+    Rsa,
+}
+
+/// How a header names an ssh key: its kind, and the start of its key's SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SshTag {
+    /// The key's kind.
+    pub kind: SshKind,
+    /// The first four bytes of the SHA-256 of the key's wire form.
+    pub tag: [u8; 4],
+}
+
+impl SshTag {
+    /// The tag of a public key, given in ssh's wire form: what base64 hides in `ssh-ed25519 AAAA…`.
+    #[must_use]
+    pub fn of(kind: SshKind, wire: &[u8]) -> Self {
+        let digest = Sha256::digest(wire);
+        Self { kind, tag: [digest[0], digest[1], digest[2], digest[3]] }
+    }
+
+    fn read(kind: SshKind, argument: Option<String>) -> Result<Self, FileError> {
+        let bytes = argument.and_then(|text| BASE64_STANDARD_NO_PAD.decode(text).ok());
+        let tag = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(FileError::Damaged)?;
+        Ok(Self { kind, tag })
+    }
+}
+
+impl fmt::Display for SshTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            SshKind::Ed25519 => "ssh-ed25519",
+            SshKind::Rsa => "ssh-rsa",
+        };
+        write!(f, "{kind} tag {}", BASE64_STANDARD_NO_PAD.encode(self.tag))
+    }
+}
+
+/// An identity that opens nothing and remembers the name and the first argument of each stanza.
+#[derive(Default)]
+struct NoteTaker(RefCell<Vec<(String, Option<String>)>>);
+
+impl age::Identity for NoteTaker {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        self.0.borrow_mut().push((stanza.tag.clone(), stanza.args.first().cloned()));
+        None
+    }
+}
+
+/// Why something is no age file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// No bytes, or white space only.
+    #[error("the file is empty")]
+    Empty,
+    /// It does not start as age files do.
+    #[error("the file is not an age file")]
+    NotAge,
+    /// A version of the format that did not exist when this was written.
+    #[error("the file is in a newer age format")]
+    UnknownVersion,
+    /// It starts as age files do, and then does not go on so.
+    #[error("the file is damaged: its age header is not whole")]
+    Damaged,
+}
+
+impl FileError {
+    /// Why age took `ciphertext` for none of its files. Its own error does not tell a newer version from
+    /// damage.
+    fn of(ciphertext: &[u8]) -> Self {
+        const STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+        let mut line = Vec::new();
+        let mut start = age::armor::ArmoredReader::new(ciphertext).take(80);
+        // Fails on a few bytes, and on armor that cannot be decoded: then the line stays empty.
+        let _ = start.read_until(b'\n', &mut line);
+        match line.strip_prefix(b"age-encryption.org/") {
+            Some(version) if version.ends_with(b"\n") && version != b"v1\n" => Self::UnknownVersion,
+            Some(_) => Self::Damaged,
+            None if STARTS.iter().any(|start| ciphertext.trim_ascii_start().starts_with(start)) => {
+                Self::Damaged
+            }
+            None => Self::NotAge,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(self) -> String {
+        match self {
+            Self::UnknownVersion => "update this tool",
+            _ => "restore it from git (git checkout -- FILE), or write the secret anew",
+        }
+        .to_owned()
+    }
+}

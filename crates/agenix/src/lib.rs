@@ -1,0 +1,45 @@
+//! agenix as a library: who may read which secret, and the encryption that makes it so.
+//!
+//! * [`Rules`]: what `secrets.nix` says, read from the JSON that nix prints for it.
+//! * [`encrypt`], [`decrypt`]: age, in this process.
+//! * [`Identities`]: the private keys to decrypt with; a locked one is asked for once, and only if it can
+//!   help.
+//! * [`recipients_of`], [`agrees`]: who a file is for, read from its header without any key.
+//! * [`write_atomic`]: a ciphertext on disk is the old one or the new one, never something between.
+//!
+//! Why this shape: agenix starts two processes and one nix evaluation a secret; 50 secrets take 3 s and 50
+//! passphrase prompts. Here the rules are evaluated once, keys are unlocked once, and the rest is arithmetic.
+//!
+//! Left out on purpose: terminals (the caller asks for passphrases), processes (the caller runs
+//! [`evaluate_argv`]), and names of hosts (the caller knows them, see [`Recipient::named`]).
+//!
+//! Secrets are [`secrecy`] values: zeroized when dropped, absent from `Debug`. What this crate cannot reach:
+//! `age` itself does not zeroize the last chunk it encrypted, nor the text of an identity while it parses it.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod agreement;
+mod decrypt;
+mod encrypt;
+mod header;
+mod identity;
+mod path;
+mod random;
+mod recipient;
+mod rules;
+mod write;
+
+/// The one secret type of the workspace, in the version that `age` uses.
+pub use age::secrecy;
+
+pub use agreement::{Agreement, Extra, agrees};
+pub use decrypt::{DecryptError, decrypt};
+pub use encrypt::{EncryptError, Format, encrypt};
+pub use header::{FileError, FileRecipients, SshKind, SshTag, recipients_of};
+pub use identity::{Identities, IdentityError, IdentityProblem, IdentitySources, LockedKey};
+pub use path::{PathError, SecretPath};
+pub use random::random_hex;
+pub use recipient::{KeyError, Recipient};
+pub use rules::{Rule, RuleError, Rules, RulesError, evaluate_argv};
+pub use write::{WriteError, write_atomic};

@@ -1,0 +1,264 @@
+//! A recipient: a public key that a secret is encrypted to.
+//!
+//! Why our own type around age's: `check` and errors have to say *which* key of secrets.nix is meant, so the
+//! text and the comment stay with the key. Reading is stricter than age's, which takes `ssh-ed25519
+//! <key>junk`.
+//!
+//! Left out: plugin recipients (`age1yubikey1…`). They need a process, so they are refused by name.
+
+use std::fmt;
+
+use age::ssh::ParseRecipientKeyError as AgeError;
+
+use crate::header::{SshKind, SshTag};
+
+/// A public key, with the text it was read from.
+#[derive(Clone)]
+pub struct Recipient {
+    key: Key,
+    text: String,
+    comment: Option<String>,
+}
+
+#[derive(Clone)]
+enum Key {
+    Ssh(age::ssh::Recipient),
+    X25519(age::x25519::Recipient),
+}
+
+impl Recipient {
+    /// Reads `ssh-ed25519 AAAA… [comment]`, `ssh-rsa AAAA… [comment]` (2048 to 4096 bits) or `age1…`.
+    ///
+    /// # Errors
+    /// Says why age cannot encrypt to it. Never repeats a private key that was pasted by mistake.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        if is_private_key(text) {
+            return Err(KeyError::Private);
+        }
+        let (kind, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let parsed = if kind.starts_with("age1") {
+            Self::parse_age(kind, rest)
+        } else {
+            Self::parse_ssh(kind, rest.trim_start(), text)
+        };
+        // Asked last: a real key may well have XXXX in it.
+        parsed.map_err(|error| match error {
+            KeyError::Malformed { key } if looks_like_placeholder(text) => KeyError::Placeholder { key },
+            other => other,
+        })
+    }
+
+    fn parse_ssh(kind: &str, rest: &str, text: &str) -> Result<Self, KeyError> {
+        let (body, comment) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let given = format!("{kind} {body}");
+        let key: age::ssh::Recipient =
+            given.parse().map_err(|error| KeyError::from_age(error, kind, text))?;
+        // age stops reading where the key ends; what it did not read was no part of a key.
+        let canonical = key.to_string();
+        if canonical.trim_end_matches('=') != given.trim_end_matches('=') {
+            return Err(KeyError::Malformed { key: shortened(text) });
+        }
+        Ok(Self { key: Key::Ssh(key), text: canonical, comment: non_empty(comment) })
+    }
+
+    fn parse_age(key: &str, comment: &str) -> Result<Self, KeyError> {
+        match key.parse() {
+            Ok(x25519) => {
+                Ok(Self { key: Key::X25519(x25519), text: key.to_owned(), comment: non_empty(comment) })
+            }
+            // `age1` + plugin + `1` + data; the data of any bech32 text has no `1`.
+            Err(_) => match key["age1".len()..].rsplit_once('1') {
+                Some((plugin, data)) if !plugin.is_empty() && !data.is_empty() => {
+                    Err(KeyError::Plugin { key: shortened(key), plugin: plugin.to_owned() })
+                }
+                _ => Err(KeyError::Malformed { key: shortened(key) }),
+            },
+        }
+    }
+
+    /// The key without its comment: `ssh-ed25519 AAAA…`, `age1…`. Two recipients with the same text are the
+    /// same.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What stood behind the key, or was given with [`Recipient::named`].
+    #[must_use]
+    pub fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+
+    /// The same key under a name that the user knows, such as the host's in fleet.toml.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.comment = non_empty(name);
+        self
+    }
+
+    /// What to call it in a message: the comment, else the key with its middle left out.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.comment.clone().unwrap_or_else(|| shortened(&self.text))
+    }
+
+    /// The tag that a file for this key carries; `None` for age's own keys, which are anonymous.
+    #[must_use]
+    pub fn ssh_tag(&self) -> Option<SshTag> {
+        match &self.key {
+            Key::Ssh(key) => Some(tag_of(key)),
+            Key::X25519(_) => None,
+        }
+    }
+
+    pub(crate) fn as_age(&self) -> &dyn age::Recipient {
+        match &self.key {
+            Key::Ssh(key) => key,
+            Key::X25519(key) => key,
+        }
+    }
+}
+
+pub(crate) fn tag_of(key: &age::ssh::Recipient) -> SshTag {
+    match key {
+        age::ssh::Recipient::SshEd25519(blob, _) => SshTag::of(SshKind::Ed25519, blob),
+        age::ssh::Recipient::SshRsa(blob, _) => SshTag::of(SshKind::Rsa, blob),
+    }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn is_private_key(text: &str) -> bool {
+    (text.contains("-----BEGIN") && text.contains("PRIVATE KEY"))
+        || text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
+}
+
+/// What people leave in a template: `ssh-ed25519 PLACEHOLDER`, `ssh-ed25519 AAAAC3...`, `TODO`, `<your key>`.
+fn looks_like_placeholder(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["PLACEHOLDER", "CHANGEME", "CHANGE_ME", "REPLACE", "TODO", "YOUR"];
+    let upper = text.to_ascii_uppercase();
+    let words: Vec<&str> = upper.split_whitespace().take(2).collect();
+    words == ["SSH-ED25519"]
+        || words == ["SSH-RSA"]
+        || words.iter().any(|word| {
+            WORDS.iter().any(|start| word.starts_with(start))
+                || ["...", "…", "<", "XXXX"].iter().any(|mark| word.contains(mark))
+        })
+}
+
+/// A key short enough for a message and long enough to find: `ssh-ed25519 AAAA…V7WeorBj root@ocean`.
+pub(crate) fn shortened(text: &str) -> String {
+    let short = |word: &str| {
+        let chars: Vec<char> = word.chars().collect();
+        if chars.len() <= 40 {
+            return word.to_owned();
+        }
+        let (head, tail) = (&chars[..4], &chars[chars.len() - 8..]);
+        format!("{}…{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
+    };
+    text.split_whitespace().take(3).map(short).collect::<Vec<_>>().join(" ")
+}
+
+impl PartialEq for Recipient {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Recipient {}
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient({:?}, {:?})", self.text, self.comment)
+    }
+}
+
+/// Why a text of secrets.nix is no key to encrypt to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A template's stand-in.
+    #[error("{key:?} is a placeholder, not a key")]
+    Placeholder {
+        /// The key, shortened.
+        key: String,
+    },
+    /// A private key where a public one belongs. Not repeated here.
+    #[error("a private key stands where a public key belongs")]
+    Private,
+    /// `ecdsa-…`, `ssh-dss`: age has no way to use them.
+    #[error("{key:?} is an {kind} key, which age cannot encrypt to")]
+    Unsupported {
+        /// The key, shortened.
+        key: String,
+        /// Its type, as ssh names it.
+        kind: String,
+    },
+    /// `sk-ssh-…`: bound to a security key, which can sign but not decrypt.
+    #[error("{key:?} is bound to a security key, which can sign but not decrypt")]
+    SecurityKey {
+        /// The key, shortened.
+        key: String,
+    },
+    /// `age1NAME1…`.
+    #[error("{key:?} needs age-plugin-{plugin}, and plugins are not supported")]
+    Plugin {
+        /// The key, shortened.
+        key: String,
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// An RSA key that is too short to be safe or too long for age.
+    #[error("{key:?} has not between 2048 and 4096 bits")]
+    RsaSize {
+        /// The key, shortened.
+        key: String,
+    },
+    /// Anything else: cut off, mistyped, something else altogether.
+    #[error("{key:?} is not a public key")]
+    Malformed {
+        /// The text, shortened.
+        key: String,
+    },
+}
+
+impl KeyError {
+    fn from_age(error: AgeError, kind: &str, text: &str) -> Self {
+        let key = shortened(text);
+        match error {
+            AgeError::RsaModulusTooLarge | AgeError::RsaModulusTooSmall => Self::RsaSize { key },
+            _ if kind.starts_with("sk-") => Self::SecurityKey { key },
+            AgeError::Unsupported(kind) => Self::Unsupported { key, kind },
+            _ if kind.starts_with("ecdsa-") || kind == "ssh-dss" => {
+                Self::Unsupported { key, kind: kind.to_owned() }
+            }
+            _ => Self::Malformed { key },
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Placeholder { .. } | Self::Malformed { .. } => {
+                "put the real public key there: a host's is /etc/ssh/ssh_host_ed25519_key.pub, \
+                 a user's ~/.ssh/id_ed25519.pub"
+            }
+            Self::Private => {
+                "put its public half there (ssh-keygen -y -f KEY, age-keygen -y KEY), and replace the key: \
+                 what stood in a repository has leaked"
+            }
+            Self::Unsupported { .. } => {
+                "use the ssh-ed25519 key of the same host or user (ssh-keygen -t ed25519)"
+            }
+            Self::SecurityKey { .. } | Self::Plugin { .. } => {
+                "use an ssh-ed25519 key (ssh-keygen -t ed25519) or an age key (age-keygen)"
+            }
+            Self::RsaSize { .. } => "use an ssh-ed25519 key (ssh-keygen -t ed25519)",
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,135 @@
+//! Who a file is for, read without a key; and whether that is what a rule says.
+
+use agenix::{Agreement, Extra, FileError, FileRecipients, Format, SshKind, agrees, encrypt, recipients_of};
+
+use crate::keys::{Keys, must};
+
+/// A file with these stanzas, and a body that nobody will ever open.
+fn file(stanzas: &[&str]) -> Vec<u8> {
+    let mut text = String::from("age-encryption.org/v1\n");
+    for stanza in stanzas {
+        text.extend(["-> ", stanza, "\n", &"A".repeat(43), "\n"]);
+    }
+    text.extend(["--- ", &"A".repeat(43), "\n", &"n".repeat(48)]);
+    text.into_bytes()
+}
+
+#[test]
+fn ssh_tags_and_the_number_of_age_keys_are_read() {
+    let keys = Keys::new();
+    let (ocean, rsa) = (keys.ed25519("ocean"), keys.ssh("maia", "rsa", ""));
+    let recipients = [ocean.clone(), keys.age("a"), rsa.clone(), keys.age("b")];
+    let expected = FileRecipients {
+        ssh: vec![ocean.ssh_tag().expect("ssh"), rsa.ssh_tag().expect("ssh")],
+        anonymous: 2,
+        ..FileRecipients::default()
+    };
+    assert_eq!(expected.ssh[0].kind, SshKind::Ed25519);
+    assert_eq!(expected.ssh[1].kind, SshKind::Rsa);
+    for format in [Format::Binary, Format::Armor] {
+        let ciphertext = encrypt(b"token", &recipients, format).expect("encrypts");
+        assert_eq!(recipients_of(&ciphertext), Ok(expected.clone()));
+        assert!(agrees(&expected, &recipients).holds());
+    }
+    assert_eq!(expected.described(&recipients), "ocean, maia, 2 age keys");
+}
+
+#[test]
+fn debians_age_writes_the_same_tags() {
+    let keys = Keys::new();
+    let (ocean, maia) = (keys.ed25519("ocean"), keys.ssh("maia", "rsa", ""));
+    let input = keys.write("plain", "token");
+    let plain = input.to_str().expect("unicode");
+    for armor in ["--armor", "--encrypt"] {
+        let ciphertext = must("age", &[armor, "-r", ocean.text(), "-r", maia.text(), plain]);
+        let found = recipients_of(&ciphertext).expect("a header");
+        assert!(agrees(&found, &[maia.clone(), ocean.clone()]).holds());
+    }
+}
+
+#[test]
+fn grease_is_noise_and_other_stanzas_keep_their_name() {
+    let found =
+        recipients_of(&file(&["ssh-ed25519 AAECAw AAAA", "x7-grease a b", "piv-p256 q", "X25519 AAAA"]));
+    let found = found.expect("a header");
+    assert_eq!(found.ssh.len(), 1);
+    assert_eq!(found.ssh[0].tag, [0, 1, 2, 3]);
+    assert_eq!(found.other, ["piv-p256"]);
+    assert_eq!(found.to_string(), "ssh-ed25519 tag AAECAw, 1 age key, a \"piv-p256\" key");
+}
+
+#[test]
+fn our_own_files_have_grease_in_them() {
+    // The control of the test above: what is ignored is really there.
+    let keys = Keys::new();
+    let ciphertext = encrypt(b"token", &[keys.ed25519("ocean")], Format::Binary).expect("encrypts");
+    assert!(String::from_utf8_lossy(&ciphertext).contains("-grease"));
+    assert!(recipients_of(&ciphertext).expect("a header").other.is_empty());
+}
+
+#[test]
+fn a_passphrase_file_is_known_as_one() {
+    let found = recipients_of(&file(&["scrypt AAAAAAAAAAAAAAAAAAAAAA 10"])).expect("a header");
+    assert!(found.passphrase);
+    assert_eq!(found.to_string(), "a passphrase");
+    let agreement = agrees(&found, &[Keys::new().ed25519("ocean")]);
+    assert_eq!(agreement.extra, [Extra::Passphrase]);
+    assert_eq!(agreement.to_string(), "not for ocean; for a passphrase, which the rule does not name");
+}
+
+#[test]
+fn what_is_no_age_file_is_said() {
+    assert_eq!(recipients_of(b""), Err(FileError::Empty));
+    assert_eq!(recipients_of(b"K10::server:token"), Err(FileError::NotAge));
+    assert_eq!(
+        recipients_of(b"age-encryption.org/v2\n-> x and what comes\n"),
+        Err(FileError::UnknownVersion)
+    );
+    assert_eq!(recipients_of(b"age-encryption.org/"), Err(FileError::Damaged));
+    assert_eq!(recipients_of(b"age-encryption.org/v1\n-> x\n!\n"), Err(FileError::Damaged));
+    assert_eq!(recipients_of(b"-----BEGIN AGE ENCRYPTED FILE-----\n!!!!\n"), Err(FileError::Damaged));
+    assert_eq!(recipients_of(&file(&["ssh-ed25519 AAE AAAA"])), Err(FileError::Damaged));
+    assert_eq!(recipients_of(&file(&["ssh-ed25519"])), Err(FileError::Damaged));
+    assert_eq!(recipients_of(&file(&[])[..30]), Err(FileError::Damaged));
+    assert_eq!(FileError::UnknownVersion.to_string(), "the file is in a newer age format");
+    assert_eq!(FileError::UnknownVersion.hint(), "update this tool");
+}
+
+#[test]
+fn missing_and_extra_readers_are_named() {
+    let keys = Keys::new();
+    let (ocean, maia, admin) = (keys.ed25519("ocean"), keys.ed25519("maia"), keys.ed25519("admin"));
+    let ciphertext = encrypt(b"token", &[admin.clone(), ocean.clone()], Format::Binary).expect("encrypts");
+    let found = recipients_of(&ciphertext).expect("a header");
+    let agreement = agrees(&found, &[admin, maia.clone()]);
+    assert_eq!(agreement.missing, [maia]);
+    let tag = ocean.ssh_tag().expect("ssh");
+    assert_eq!(agreement.extra, [Extra::Ssh(tag)]);
+    assert!(!agreement.holds());
+    assert_eq!(agreement.to_string(), format!("not for maia; for {tag}, which the rule does not name"));
+}
+
+#[test]
+fn a_stanza_that_is_there_twice_is_one_too_many() {
+    let keys = Keys::new();
+    let ocean = keys.ed25519("ocean");
+    let twice = encrypt(b"token", &[ocean.clone(), ocean.clone()], Format::Binary).expect("encrypts");
+    let agreement = agrees(&recipients_of(&twice).expect("a header"), std::slice::from_ref(&ocean));
+    assert_eq!(agreement.extra, [Extra::Ssh(ocean.ssh_tag().expect("ssh"))]);
+}
+
+#[test]
+fn of_anonymous_keys_the_number_is_compared() {
+    let keys = Keys::new();
+    let (a, b) = (keys.age("a"), keys.age("b"));
+    let ciphertext = encrypt(b"token", &[a.clone(), b], Format::Binary).expect("encrypts");
+    let found = recipients_of(&ciphertext).expect("a header");
+    let agreement = agrees(&found, std::slice::from_ref(&a));
+    let expected = Agreement { missing: vec![], extra: vec![], anonymous_in_file: 2, anonymous_in_rule: 1 };
+    assert_eq!(agreement, expected);
+    assert_eq!(agreement.to_string(), "age keys: 2 in the file, 1 in the rule");
+    // Somebody else's two keys look the same: it holds as far as can be seen.
+    let agreement = agrees(&found, &[keys.age("c"), a]);
+    assert!(agreement.holds());
+    assert_eq!(agreement.to_string(), "as the rule says");
+}

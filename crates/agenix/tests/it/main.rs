@@ -1,0 +1,11 @@
+//! Everything through the public face, with real keys from `ssh-keygen` and against Debian's `age`.
+
+mod crypt;
+mod header;
+mod identities;
+mod keys;
+mod passphrases;
+mod recipients;
+mod rules;
+mod secrecy;
+mod write;

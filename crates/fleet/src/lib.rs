@@ -1,0 +1,184 @@
+//! `hosts/fleet.toml`, the one place where a fact about the fleet stands, as validated types.
+//!
+//! Raw serde structs mirror the file ([`raw`], unknown keys refused); [`Fleet`] holds what was checked: a [`HostName`]
+//! is a DNS label, an [`Address`] can't be taken for an option, a [`PublicKey`] is one that age and ssh can use. Whoever
+//! holds a `Fleet` need not check again. Everything here is pure: text in, types or text out.
+//!
+//! What this crate leaves out: `secrets.nix` (evaluated by nix, read by `agenix`), and whether hosts answer.
+
+pub mod edit;
+mod error;
+mod names;
+mod raw;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+pub use error::{FleetError, nearest};
+pub use names::{Address, HostName, NameError, PublicKey};
+
+/// The validated fleet. Hosts are in the order of their names, as Nix sees them too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// `[cluster]`
+    pub cluster: Cluster,
+    /// `[admins]`: who can read and re-encrypt every secret, by name.
+    pub admins: BTreeMap<String, PublicKey>,
+    /// `[hosts.NAME]`
+    pub hosts: BTreeMap<HostName, Host>,
+}
+
+/// What all hosts share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The kubeconfig's name for it.
+    pub name: String,
+    /// `ocean` is `ocean.DOMAIN`.
+    pub domain: String,
+    /// The mesh that node addresses belong to.
+    pub network: Option<Network>,
+    /// The interface that flannel and the firewall are bound to.
+    pub interface: Option<String>,
+    /// The server that the others join; only needed with several.
+    pub first_server: Option<HostName>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its table's name.
+    pub name: HostName,
+    /// Absent: a NixOS host outside the cluster.
+    pub role: Option<Role>,
+    /// Its address in the cluster; there if it has a role.
+    pub node_ip: Option<IpAddr>,
+    /// Where to reach it, tried in order; never empty.
+    pub addresses: Vec<Address>,
+    /// Where its system is built.
+    pub build_on: BuildOn,
+    /// The pinned host key; absent until `init` or `node pin`.
+    pub ssh_host_key: Option<PublicKey>,
+    /// `key=value:Effect`
+    pub taints: Vec<String>,
+    /// `key=value`
+    pub labels: Vec<String>,
+    /// Further names for the API server's certificate.
+    pub tls_sans: Vec<String>,
+    /// Opens 30000–32767.
+    pub node_ports: bool,
+    /// For `deploy --tag`.
+    pub tags: Vec<String>,
+    /// Its Nix system, `x86_64-linux` if absent.
+    pub system: Option<String>,
+}
+
+/// A host's part in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Runs the control plane.
+    Server,
+    /// Runs workloads.
+    Agent,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Agent => "agent",
+        })
+    }
+}
+
+/// Where a host's system is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildOn {
+    /// On the host itself.
+    Target,
+    /// On the machine that deploys.
+    Local,
+    /// On another host of the fleet.
+    Host(HostName),
+}
+
+/// An address range, `100.64.0.0/10`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its base address.
+    pub base: IpAddr,
+    /// How many leading bits are fixed.
+    pub bits: u8,
+}
+
+impl Network {
+    /// Is the address of this range?
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let prefix = |bytes: &[u8]| {
+            let whole = usize::from(self.bits / 8);
+            let mut kept = bytes[..whole].to_vec();
+            if let Some(byte) = bytes.get(whole) {
+                kept.push(byte & !(0xff_u16 >> (self.bits % 8)) as u8);
+            }
+            kept
+        };
+        match (self.base, address) {
+            (IpAddr::V4(base), IpAddr::V4(address)) => prefix(&base.octets()) == prefix(&address.octets()),
+            (IpAddr::V6(base), IpAddr::V6(address)) => prefix(&base.octets()) == prefix(&address.octets()),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.bits)
+    }
+}
+
+impl Fleet {
+    /// Reads the text of fleet.toml.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line and a hint.
+    pub fn parse(text: &str) -> Result<Self, FleetError> {
+        validate::validate(text, raw::parse(text)?)
+    }
+
+    /// The hosts of a role, by name; servers with the first server in front.
+    pub fn with_role(&self, role: Role) -> Vec<&Host> {
+        let mut hosts: Vec<&Host> = self.hosts.values().filter(|host| host.role == Some(role)).collect();
+        // Stable: the others stay in the order of their names.
+        hosts.sort_by_key(|host| Some(&host.name) != self.cluster.first_server.as_ref());
+        hosts
+    }
+
+    /// The server that the others join and that is asked about nodes; `None` without a cluster.
+    pub fn first_server(&self) -> Option<&Host> {
+        self.with_role(Role::Server).into_iter().next()
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn host(&self, name: &str) -> Result<&Host, FleetError> {
+        // Not through HostName: whatever was typed deserves the nearest name, not a lecture on DNS labels.
+        self.hosts.values().find(|host| host.name.as_str() == name).ok_or_else(|| {
+            let known = self.hosts.keys().map(HostName::as_str);
+            FleetError::UnknownHost {
+                name: name.to_owned(),
+                nearest: nearest(name, known.clone()),
+                known: { known.map(str::to_owned).collect() },
+            }
+        })
+    }
+
+    /// Whose key this is, for a person to read: an admin's or a host's name.
+    pub fn owner_of(&self, key: &PublicKey) -> Option<&str> {
+        let hosts = self.hosts.values().filter(|host| host.ssh_host_key.as_ref() == Some(key));
+        let admins = self.admins.iter().filter(|(_, admin)| *admin == key);
+        admins.map(|(name, _)| name.as_str()).chain(hosts.map(|host| host.name.as_str())).next()
+    }
+}

@@ -1,0 +1,19 @@
+//! What K3s prints and stores, read by pure functions: tokens, node lists, units, journals, the kubeconfig.
+//!
+//! Nothing here starts a process or opens a file; each function takes the text that somebody fetched.
+
+pub mod journal;
+mod kubeconfig;
+pub mod node;
+mod token;
+pub mod unit;
+
+pub use kubeconfig::{KubeconfigError, personalise};
+pub use token::{Role, Token, TokenError};
+
+/// Where a server keeps what it hands out and what it remembers.
+pub const SERVER_DIR: &str = "/var/lib/rancher/k3s/server";
+/// The token that agents log in with, on a server. A symlink to the server's own where none was configured.
+pub const AGENT_TOKEN: &str = "/var/lib/rancher/k3s/server/agent-token";
+/// The administrator's kubeconfig, on a server.
+pub const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";

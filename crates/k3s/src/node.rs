@@ -1,0 +1,132 @@
+//! `kubectl get nodes -o json`.
+
+use std::net::IpAddr;
+use std::time::UNIX_EPOCH;
+
+use serde::Deserialize;
+
+/// A node as the API server sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// The Ready condition's status: `True`, `False` or `Unknown`; `None` before the kubelet's first report.
+    pub ready: Option<String>,
+    /// What the condition says about it.
+    pub message: String,
+    /// Seconds since 1970, by the node's own clock. The kubelet posts one when it starts, then every 5 minutes.
+    pub last_heartbeat: Option<u64>,
+    /// `InternalIP`s.
+    pub addresses: Vec<IpAddr>,
+    /// `v1.34.2+k3s1`
+    pub version: String,
+}
+
+impl Node {
+    /// Does it take work?
+    pub fn is_ready(&self) -> bool {
+        self.ready.as_deref() == Some("True")
+    }
+}
+
+#[derive(Deserialize)]
+struct List {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    conditions: Vec<Condition>,
+    addresses: Vec<NodeAddress>,
+    node_info: NodeInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    r#type: String,
+    status: String,
+    #[serde(default)]
+    message: String,
+    last_heartbeat_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NodeAddress {
+    r#type: String,
+    address: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeInfo {
+    kubelet_version: String,
+}
+
+/// Reads a `NodeList`.
+///
+/// # Errors
+/// When it is not one.
+pub fn parse_list(json: &[u8]) -> Result<Vec<Node>, serde_json::Error> {
+    let list: List = serde_json::from_slice(json)?;
+    Ok(list.items.into_iter().map(node).collect())
+}
+
+fn node(item: Item) -> Node {
+    // By type, never by position: their order is nobody's promise.
+    let ready = item.status.conditions.into_iter().find(|condition| condition.r#type == "Ready");
+    let (ready, message, last_heartbeat) = match ready {
+        Some(condition) => (Some(condition.status), condition.message, condition.last_heartbeat_time),
+        None => (None, String::new(), None),
+    };
+    let internal = item.status.addresses.into_iter().filter(|address| address.r#type == "InternalIP");
+    Node {
+        name: item.metadata.name,
+        ready,
+        message,
+        last_heartbeat: last_heartbeat.as_deref().and_then(seconds),
+        addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
+        version: item.status.node_info.kubelet_version,
+    }
+}
+
+fn seconds(rfc3339: &str) -> Option<u64> {
+    let time = humantime::parse_rfc3339(rfc3339).ok()?;
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_condition_is_found_by_type() {
+        let json = br#"{"items":[{"metadata":{"name":"maia"},"status":{"conditions":[
+            {"type":"MemoryPressure","status":"False"},
+            {"type":"Ready","status":"Unknown","message":"Kubelet stopped posting node status.",
+             "lastHeartbeatTime":"2026-01-02T03:04:05Z"}],
+            "addresses":[{"type":"Hostname","address":"maia"},{"type":"InternalIP","address":"100.64.0.5"}],
+            "nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}},{"metadata":{"name":"new"}}]}"#;
+        let nodes = parse_list(json).unwrap();
+        assert!(!nodes[0].is_ready());
+        assert_eq!(nodes[0].message, "Kubelet stopped posting node status.");
+        assert_eq!(nodes[0].last_heartbeat, Some(1_767_323_045));
+        assert_eq!(nodes[0].addresses, ["100.64.0.5".parse::<IpAddr>().unwrap()]);
+        assert_eq!(nodes[0].version, "v1.34.2+k3s1");
+        assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
+        assert!(parse_list(b"{}").is_err());
+    }
+}

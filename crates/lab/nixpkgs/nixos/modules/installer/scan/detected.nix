@@ -1,0 +1,2 @@
+# Imported by hardware-configuration.nix files through modulesPath; without effect on a rehearsal machine.
+{ }

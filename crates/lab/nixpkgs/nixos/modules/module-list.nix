@@ -1,0 +1,21 @@
+# Every module of the miniature NixOS.
+[
+  ./activation.nix
+  ./assertions.nix
+  ./containerd.nix
+  ./environment.nix
+  ./etc.nix
+  ./firewall.nix
+  ./k3s.nix
+  ./machine.nix
+  ./networking.nix
+  ./nixpkgs.nix
+  ./openssh.nix
+  ./system.nix
+  ./systemd
+  ./tailscale.nix
+  ./tmpfiles.nix
+  ./toplevel.nix
+  ./users.nix
+  ./without-effect.nix
+]

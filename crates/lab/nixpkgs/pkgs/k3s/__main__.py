@@ -1,0 +1,72 @@
+"""A stand-in for K3s, for rehearsals: NOT K3s, and it runs no containers.
+
+It follows K3s where a tool that operates clusters can tell the difference: the join protocol over real TLS, the files,
+the unit's readiness, status codes, journal lines, node objects and their heartbeats, `k3s kubectl`. It is written in
+another language than the tool and shares no code with it, so that a misreading of K3s cannot hide in both.
+
+Run as `python3 DIRECTORY ARGUMENTS…`, with Python 3.11 and the `openssl` command line and nothing else. What can be
+configured from outside is listed in common/settings.py. Each module says what it leaves out; as a whole the stand-in
+leaves out workloads, networking, several servers, `etcd-snapshot`, `secrets-encrypt`, `crictl` and `ctr`.
+"""
+
+import sys
+from collections.abc import Callable
+
+from common import log, settings
+from common.flags import UsageError
+
+Command = Callable[[list[str]], int | None]
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print("NAME:\n   k3s - Kubernetes, but small and simple (stand-in)\n\nCOMMANDS:")
+        print("   server, agent, kubectl, token rotate, certificate check")
+        return 0
+    if argv[0] in ("-v", "--version"):
+        print(f"k3s version {settings.VERSION} (stand-in)")
+        return 0
+    command = _find(argv)
+    if command is None:
+        print(f"No help topic for '{argv[0]}'", file=sys.stderr)
+        return 3
+    run, words = command
+    try:
+        return run(argv[words:]) or 0
+    except UsageError as error:
+        print(f"Incorrect Usage: {error}\n\nNAME:\n   k3s {' '.join(argv[:words])}\n")
+        log.fatal(f"Error: {error}")
+    except log.CommandError as error:
+        log.fatal(f"Error: {error}")
+
+
+def _find(argv: list[str]) -> tuple[Command, int] | None:
+    """The command, and how many words name it. Imports are made late: `k3s kubectl` is called often."""
+    match argv:
+        case ["server", *_]:
+            from server.run import run as server
+
+            return server, 1
+        case ["agent", *_]:
+            from node.agent import run as agent
+
+            return agent, 1
+        case ["kubectl", *_]:
+            from kubectl.main import run as kubectl
+
+            return kubectl, 1
+        case ["token", "rotate", *_]:
+            from admin.tokens import rotate
+
+            return rotate, 2
+        case ["certificate", "check", *_]:
+            from admin.certificates import check
+
+            return check, 2
+        case _:
+            return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""`k3s token` and `k3s certificate`."""

@@ -1,0 +1,27 @@
+"""Writing files: whole or not at all, with the mode they shall have from the first byte on."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes | str, mode: int = 0o600) -> None:
+    """Replace path with content. A reader sees the old file or the new one, and never one with a wider mode."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def ensure_symlink(link: Path, target: Path) -> None:
+    """Make link a symlink to target, replacing a regular file in its place (what K3s does with agent-token)."""
+    if link.is_symlink() and Path(os.readlink(link)) == target:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

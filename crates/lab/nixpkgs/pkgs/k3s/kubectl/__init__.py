@@ -1,0 +1,1 @@
+"""`k3s kubectl`: the verbs that operating nodes takes, over HTTPS like the real one."""

@@ -1,0 +1,1 @@
+"""`k3s agent`: joining a cluster and being a node of it."""

@@ -1,0 +1,239 @@
+"""The kubelet: registers this machine as a Node and keeps saying that it lives.
+
+Taints given as flags reach a Node only when it is created; labels are merged into it at each start, added and changed
+but never removed. The Node is NotReady for its first moments, as a real one is until its network is up. A Node that is
+deleted while its kubelet runs stays away until the kubelet restarts. Left out: pods, the kubelet's own port 10250.
+"""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from common import log, settings
+from common.clock import now, now_micro
+from common.httpclient import Client, Endpoint, Reply, TransportError, Trust
+from common.log import CommandError
+from node import host
+
+_NETWORK_DELAY = 0.7
+_RETRY_PERIOD = 1.0
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
+_JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What the command line says of the node."""
+
+    name: str
+    addresses: list[str]
+    external: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: list[dict[str, str]] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    runtime_socket: str = ""
+
+
+class Kubelet:
+    """A kubelet; `run` in a thread of its own."""
+
+    def __init__(self, node: NodeSettings, endpoint: Endpoint, trust: Trust) -> None:
+        """Be this node, against that API server, with a kubelet's certificate."""
+        self._node = node
+        self._api = Client(endpoint, trust, timeout=5.0)
+        self._stop = threading.Event()
+        self._troubled: set[str] = set()
+
+    def stop(self) -> None:
+        """End at the next heartbeat."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Wait for the container runtime, register, and post heartbeats until stopped."""
+        if not self._wait_for_runtime() or not self._register():
+            return
+        next_status = time.monotonic() + _NETWORK_DELAY
+        while not self._stop.is_set():
+            self._try("Failed to update lease", self._renew_lease)
+            if time.monotonic() >= next_status:
+                self._try("Error updating node status, will retry", self._post_status)
+                next_status = time.monotonic() + settings.STATUS_PERIOD
+            pause = min(settings.LEASE_PERIOD, max(0.0, next_status - time.monotonic()))
+            self._stop.wait(pause)
+
+    def _wait_for_runtime(self) -> bool:
+        """Wait for the socket of --container-runtime-endpoint to accept connections; False when stopped first."""
+        path = self._node.runtime_socket.removeprefix("unix://")
+        first = True
+        while path and not self._stop.is_set():
+            trouble = _dial(path)
+            if not trouble:
+                log.info("CRI is now running")
+                return True
+            if not first:
+                cause = f'connection error: desc = "transport: Error while dialing: dial unix {path}: {trouble}"'
+                log.info(f"Waiting for CRI startup: rpc error: code = Unavailable desc = {cause}")
+            first = False
+            self._stop.wait(1.0)
+        return not self._stop.is_set()
+
+    def _register(self) -> bool:
+        """Create the Node, or take up the one that exists; False when stopped first."""
+        while not self._stop.is_set():
+            if self._try("Unable to register node with API server", self._register_once):
+                log.klog("I", "kubelet_node_status.go:78", "Successfully registered node", node=self._node.name)
+                return True
+            self._stop.wait(_RETRY_PERIOD)
+        return False
+
+    def _register_once(self) -> None:
+        name = self._node.name
+        labels = _default_labels(name) | self._node.labels
+        fresh: dict[str, Any] = {
+            "kind": "Node",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "labels": labels, "annotations": self._annotations()},
+            "spec": {"taints": self._node.taints} if self._node.taints else {},
+            "status": self._status(ready=False),
+        }
+        reply = self._api.request("POST", "/api/v1/nodes", _JSON, json.dumps(fresh).encode())
+        if reply.status != 409:
+            _require(reply)
+            return
+        changes = {"metadata": {"labels": labels, "annotations": self._annotations()}}
+        _require(self._api.request("PATCH", f"/api/v1/nodes/{name}", _MERGE, json.dumps(changes).encode()))
+        self._post_status()
+
+    def _post_status(self) -> None:
+        before = _require(self._api.request("GET", f"/api/v1/nodes/{self._node.name}"))
+        status = self._status(ready=True, before=before.get("status", {}).get("conditions", []))
+        path = f"/api/v1/nodes/{self._node.name}/status"
+        _require(self._api.request("PATCH", path, _MERGE, json.dumps({"status": status}).encode()))
+
+    def _renew_lease(self) -> None:
+        name = self._node.name
+        spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now_micro()}
+        lease = {"metadata": {"name": name}, "spec": spec}
+        reply = self._api.request("PUT", f"{_LEASES}/{name}", _JSON, json.dumps(lease).encode())
+        if reply.status == 404:
+            reply = self._api.request("POST", _LEASES, _JSON, json.dumps(lease).encode())
+        _require(reply)
+
+    def _try(self, what: str, action: Callable[[], None]) -> bool:
+        """Run an action; log its failure, but only the first of a row."""
+        try:
+            action()
+        except (TransportError, ApiError) as error:
+            if what not in self._troubled:
+                log.klog("E", "kubelet.go:2412", what, node=self._node.name, err=str(error))
+            self._troubled.add(what)
+            return False
+        self._troubled.discard(what)
+        return True
+
+    def _status(self, ready: bool, before: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        node = self._node
+        addresses = [{"type": "InternalIP", "address": one} for one in node.addresses]
+        addresses += [{"type": "ExternalIP", "address": one} for one in node.external]
+        return {
+            "addresses": [*addresses, {"type": "Hostname", "address": node.name}],
+            "allocatable": host.capacity(),
+            "capacity": host.capacity(),
+            "conditions": _conditions(ready, before or []),
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "nodeInfo": host.node_info(settings.VERSION, settings.ARCHITECTURE),
+        }
+
+    def _annotations(self) -> dict[str, str]:
+        return {
+            "alpha.kubernetes.io/provided-node-ip": ",".join(self._node.addresses),
+            "k3s.io/hostname": self._node.name,
+            "k3s.io/internal-ip": ",".join(self._node.addresses),
+            "k3s.io/node-args": json.dumps(_masked(self._node.arguments), separators=(",", ":")),
+        }
+
+
+class ApiError(Exception):
+    """The API server refused."""
+
+
+def parse_labels(given: list[str]) -> dict[str, str]:
+    """The labels of --node-label flags; a label without a value gets an empty one."""
+    return {key: value for key, _, value in (one.partition("=") for one in given)}
+
+
+def parse_taints(given: list[str]) -> list[dict[str, str]]:
+    """The taints of --node-taint flags, `key=value:Effect` or `key:Effect`."""
+    taints = []
+    for one in given:
+        pair, _, effect = one.rpartition(":")
+        key, _, value = pair.partition("=")
+        if not key or effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
+            raise CommandError(f"kubelet exited: failed to run Kubelet: invalid taint spec: {one}")
+        taints.append({"key": key, **({"value": value} if value else {}), "effect": effect})
+    return taints
+
+
+def _default_labels(name: str) -> dict[str, str]:
+    labels = {"node.kubernetes.io/instance-type": "k3s", "beta.kubernetes.io/instance-type": "k3s"}
+    for prefix in ("kubernetes.io", "beta.kubernetes.io"):
+        labels |= {f"{prefix}/arch": settings.ARCHITECTURE, f"{prefix}/os": "linux"}
+    return labels | {"kubernetes.io/hostname": name}
+
+
+def _conditions(ready: bool, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    cold = (
+        "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+        "message:Network plugin returns error: cni plugin not initialized"
+    )
+    stated = [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+        if ready
+        else ("Ready", "False", "KubeletNotReady", cold),
+    ]
+    known = {one["type"]: one for one in before}
+    stamp = now()
+    result = []
+    for kind, status, reason, message in stated:
+        same = known.get(kind, {}).get("status") == status
+        since = known[kind].get("lastTransitionTime", stamp) if same else stamp
+        entry = {"type": kind, "status": status, "reason": reason, "message": message}
+        result.append(entry | {"lastHeartbeatTime": stamp, "lastTransitionTime": since})
+    return result
+
+
+def _masked(arguments: list[str]) -> list[str]:
+    """The command line as the Node's annotation shows it: split at `=`, and without what is secret."""
+    words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--") else [one])]
+    secret = {"--token", "-t", "--agent-token", "--vpn-auth", "--cluster-secret"}
+    return ["********" if i and words[i - 1] in secret else word for i, word in enumerate(words)]
+
+
+def _require(reply: Reply) -> dict[str, Any]:
+    """The object in a good reply; otherwise what the server said."""
+    try:
+        body = json.loads(reply.body)
+    except ValueError:
+        body = {}
+    if not reply.ok:
+        raise ApiError(body.get("message") or f"{reply.status} {reply.reason}")
+    return dict(body)
+
+
+def _dial(path: str) -> str:
+    """What is wrong with a Unix socket; empty when it accepts connections."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return f"connect: {(error.strerror or str(error)).lower()}"
+    return ""

@@ -1,0 +1,200 @@
+"""The server: its flags, its readiness, and whom its supervisor answers what."""
+
+import socket
+import time
+import unittest
+
+from common import flags, pki
+from common.flags import UsageError
+from harness import StandInTest, until
+
+
+class Flags(StandInTest):
+    def test_both_forms_and_repetition(self) -> None:
+        parsed = flags.parse(flags.SERVER, ["--disable=a", "-disable", "b", "--token-file", "/x", "--disable-agent", "-t", "s"])
+        self.assertEqual(parsed.list("disable"), ["a", "b"])
+        self.assertEqual((parsed.text("token-file"), parsed.text("token")), ("/x", "s"))
+        self.assertTrue(parsed.bool("disable-agent"))
+
+    def test_refusals(self) -> None:
+        cases = {
+            "--frob": "flag provided but not defined: -frob",
+            "--frob=1": "flag provided but not defined: -frob",
+            "--token": "flag needs an argument: -token",
+            "--https-listen-port=x": 'invalid value "x" for flag -https-listen-port: parse error',
+            "---x": "bad flag syntax: ---x",
+        }
+        for word, expected in cases.items():
+            with self.assertRaises(UsageError) as raised:
+                flags.parse(flags.SERVER, [word])
+            self.assertEqual(str(raised.exception), expected)
+
+    def test_server_flags_are_unknown_to_agents(self) -> None:
+        with self.assertRaises(UsageError):
+            flags.parse(flags.AGENT, ["--agent-token-file=/x"])
+
+    def test_unknown_flag_ends_the_unit(self) -> None:
+        done = self.server().run("server", "--frob")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Incorrect Usage: flag provided but not defined: -frob", done.stdout)
+        self.assertIn('level=fatal msg="Error: flag provided but not defined: -frob"', done.stderr)
+
+    def test_several_servers_are_refused(self) -> None:
+        done = self.server().run("server", "--cluster-init")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("stand-in does not run several servers yet", done.stderr)
+
+    def test_version(self) -> None:
+        done = self.server(K3S_STANDIN_VERSION="v1.33.4+k3s1").run("--version")
+        self.assertEqual(done.stdout, "k3s version v1.33.4+k3s1 (stand-in)\n")
+
+
+class Readiness(StandInTest):
+    def test_restart_is_quick_and_the_end_clean(self) -> None:
+        server = self.server().up()
+        self.assertEqual(server.stop(), 0)
+        start = time.monotonic()
+        server.up()
+        self.assertLess(time.monotonic() - start, 1.5)
+        self.assertNotIn("Traceback", server.journal())
+
+    def test_missing_interface_with_address_never_gets_ready(self) -> None:
+        server = self.server()
+        server.begin("--flannel-iface=tailscale0")
+        line = server.logs("unable to find interface")
+        self.assertIn(
+            'level=info msg="Waiting to retrieve agent configuration; server is not ready: '
+            'unable to find interface tailscale0: route ip+net: no such network interface"',
+            line,
+        )
+        self.assertFalse(server.ready(timeout=0.3))
+        headers = {"k3s-Node-Name": "maia", "k3s-Node-Password": "x"}
+        login = "node:swordfish"
+        status, answer = server.request("POST", "/v1-k3s/client-kubelet.crt", login, headers, b"csr")
+        self.assertEqual((status, answer["message"]), (503, "runtime core not ready"))
+        self.assertEqual(server.request("GET", "/api/v1/nodes")[0], 503)
+
+    def test_missing_interface_without_address_is_fatal(self) -> None:
+        server = self.server()
+        server.token_file.write_text("x")
+        server.start("server", "--token-file", str(server.token_file), "--flannel-iface=tailscale0")
+        self.assertEqual(server.exit_code(), 1)
+        text = "interface tailscale0 does not have a correct global unicast ip: route ip+net: no such network interface"
+        self.assertIn(f'msg="Error: {text}"', server.journal())
+
+    def test_missing_container_runtime_keeps_only_the_node_away(self) -> None:
+        server = self.server()
+        path = self.root / "containerd.sock"
+        server.up(f"--container-runtime-endpoint={path}")
+        server.logs("Waiting for CRI startup: rpc error: code = Unavailable")
+        self.assertIn(f"dial unix {path}: connect: no such file or directory", server.journal())
+        self.assertIsNone(server.node("ocean"))
+        with socket.socket(socket.AF_UNIX) as runtime:
+            runtime.bind(str(path))
+            runtime.listen()
+            until(lambda: server.node("ocean"), "the node to register")
+
+    def test_names_of_the_serving_certificate(self) -> None:
+        server = self.server().up("--disable-agent", "--tls-san=ocean.mercury", "--tls-san=100.64.0.6")
+        leaf = server.dir / "tls" / "serving-kube-apiserver.crt"
+        names = pki.describe(leaf.read_bytes()).names
+        self.assertLessEqual({"ocean.mercury", "100.64.0.6", "127.0.0.1", "::1", "localhost", "kubernetes"}, names)
+        before = leaf.read_bytes()
+        server.stop()
+        server.up("--disable-agent", "--tls-san=ocean.mercury")
+        self.assertEqual(leaf.read_bytes(), before)
+        server.stop()
+        server.up("--disable-agent", "--tls-san=new.mercury")
+        self.assertIn("new.mercury", pki.describe(leaf.read_bytes()).names)
+
+    def test_kubeconfig(self) -> None:
+        server = self.server().up("--disable-agent")
+        path = server.etc / "k3s" / "k3s.yaml"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        lines = [line.split(": ")[0] if "-data" in line else line for line in path.read_text().splitlines()]
+        expected = f"""apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data
+    server: {server.url}
+  name: default
+contexts:
+- context:
+    cluster: default
+    user: default
+  name: default
+current-context: default
+kind: Config
+users:
+- name: default
+  user:
+    client-certificate-data
+    client-key-data"""
+        self.assertEqual("\n".join(lines), expected)
+
+    def test_certificate_check(self) -> None:
+        server = self.server().up("--disable-agent")
+        done = server.run("certificate", "check", "--data-dir", str(server.data))
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"client-admin.crt: certificate CN=system:admin,O=system:masters is ok, expires at")
+
+
+class Supervisor(StandInTest):
+    def test_statuses(self) -> None:
+        server = self.server()
+        server.up("--disable-agent", "--agent-token=apart")
+        node = {"k3s-Node-Name": "maia"}
+        cases = [
+            ("GET", "/ping", "", {}, 200, "pong"),
+            ("GET", "/cacerts", "", {}, 200, "-----BEGIN CERTIFICATE-----"),
+            ("GET", "/v1-k3s/config", "", {}, 403, "forbidden"),
+            ("GET", "/v1-k3s/config", "node:wrong", {}, 401, "not authorized"),
+            ("GET", "/v1-k3s/config", "nobody:apart", {}, 401, "not authorized"),
+            ("GET", "/v1-k3s/config", "server:swordfish", {}, 403, "forbidden"),
+            ("GET", "/v1-k3s/config", "node:apart", {}, 200, ""),
+            ("GET", "/v1-k3s/server-bootstrap", "node:apart", {}, 403, "forbidden"),
+            ("GET", "/v1-k3s/server-bootstrap", "server:apart", {}, 401, "not authorized"),
+            ("GET", "/v1-k3s/server-bootstrap", "server:swordfish", {}, 400, "etcd disabled"),
+            ("POST", "/v1-k3s/client-kubelet.crt", "node:apart", {}, 400, "node name not set"),
+            ("POST", "/v1-k3s/client-kubelet.crt", "node:apart", node, 400, "node password not set"),
+            ("GET", "/api/v1/nodes", "", {}, 401, "Unauthorized"),
+            ("GET", "/readyz", "server:swordfish", {}, 401, "Unauthorized"),
+        ]
+        for method, path, login, headers, expected, text in cases:
+            with self.subTest(path=path, login=login):
+                status, answer = server.request(method, path, login, headers)
+                self.assertEqual(status, expected)
+                self.assertTrue((answer["message"] if status >= 400 else str(answer)).startswith(text) or not text)
+
+    def test_node_password(self) -> None:
+        server = self.server()
+        server.up("--disable-agent")
+        key = self.root / "key"
+        pki.ensure_key(key)
+        request = pki.request_der(key)
+
+        def ask(password: str) -> tuple[int, object]:
+            headers = {"k3s-Node-Name": "Maia", "k3s-Node-Password": password}
+            return server.request("POST", "/v1-k3s/client-kubelet.crt", "node:swordfish", headers, request)
+
+        status, certificate = ask("first")
+        self.assertEqual(status, 200)
+        self.assertEqual(pki.describe(str(certificate).encode()).subject, "CN=system:node:maia,O=system:nodes")
+        self.assertEqual(ask("second")[0], 403)
+        self.assertEqual(ask("first")[0], 200)
+        done = server.kubectl("delete", "secret", "-n", "kube-system", "maia.node-password.k3s")
+        self.assertEqual(done.stdout, 'secret "maia.node-password.k3s" deleted from kube-system namespace\n')
+        self.assertEqual(ask("second")[0], 200)
+
+    def test_a_kubelet_keeps_to_its_own_node(self) -> None:
+        server = self.server().up()
+        agent = server.data / "agent"
+        identity = {"certificate": agent / "client-kubelet.crt", "key": agent / "client-kubelet.key"}
+        until(lambda: server.node("ocean"), "the node")
+        self.assertEqual(server.request("GET", "/api/v1/nodes", **identity)[0], 200)
+        self.assertEqual(server.request("DELETE", "/api/v1/nodes/maia", **identity)[0], 403)
+        self.assertEqual(server.request("GET", "/api/v1/namespaces/kube-system/secrets", **identity)[0], 403)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,73 @@
+//! Why there is no lab.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use remote::RunError;
+
+/// Why the lab could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// Called where it could do harm.
+    #[error("the lab can only be booted in namespaces of its own")]
+    Outside,
+    /// Namespaces, mounts and machines need it.
+    #[error("a rehearsal needs root: it makes namespaces, mounts and machines")]
+    NotRoot,
+    /// Programs that are not there.
+    #[error("a rehearsal needs {}", .0.join(", "))]
+    Missing(Vec<String>),
+    /// Not a Debian, or not root.
+    #[error("the packages cannot be installed here: {0}")]
+    Install(String),
+    /// A file or folder.
+    #[error("{path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The fleet to rehearse.
+    #[error(transparent)]
+    Fleet(#[from] fleet::FleetError),
+    /// fleet.toml could not be edited.
+    #[error("failed to write the rehearsal's keys into fleet.toml: {0}")]
+    Edit(String),
+    /// The network that fleet.toml names has no room.
+    #[error("no free address in {0} for the deployer")]
+    NetworkFull(String),
+    /// A command of the set-up.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A machine that did not come up.
+    #[error("{name} did not boot; its console's last lines:\n{console}")]
+    Boot {
+        /// Which.
+        name: String,
+        /// The end of its console.
+        console: String,
+    },
+}
+
+impl LabError {
+    /// For `map_err`: the path that an I/O error lacks.
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.as_ref().to_owned(), source }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot => {
+                Some("run it as root: `sudo -E env PATH=\"$PATH\" cargo xtask rehearse`".to_owned())
+            }
+            Self::Missing(_) => Some("`cargo xtask rehearse --install` installs it on Debian".to_owned()),
+            Self::Install(_) => {
+                Some(format!("install these by hand: {}", crate::packages::names().join(" ")))
+            }
+            Self::Fleet(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

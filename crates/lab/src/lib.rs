@@ -1,0 +1,144 @@
+//! Throwaway machines on which the cluster is rehearsed.
+//!
+//! [`enter`] re-runs a program in namespaces of its own (mounts, network, processes), and there [`Lab::boot`] makes one
+//! machine per host of fleet.toml and one for the deployer. What is real: systemd as PID 1, OpenSSH, Nix and its
+//! store, journald, the kernel's network. What stands in, and says so: a miniature nixpkgs with a `nixos-rebuild`, and
+//! K3s.
+//!
+//! Invariants:
+//! - The network namespace has no way out: a rehearsal cannot reach production, even with production's addresses.
+//! - A machine sees `/usr` of this one, read-only, and a handful of files of `/etc`; nothing of `/home`, `/root`, `/var`.
+//! - Everything hangs on processes: when the outer one dies, by whatever signal, the kernel ends and unmounts all of
+//!   it. Only empty cgroups can stay, and [`clean`] removes those.
+//! - The user's repository is copied, with keys made for the occasion; no file of it is changed.
+
+mod cgroup;
+mod deployer;
+mod error;
+mod isolate;
+mod machine;
+mod network;
+mod packages;
+mod repository;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fleet::Fleet;
+use remote::{Background, Cmd};
+
+pub use cgroup::clean;
+pub use deployer::Deployer;
+pub use error::LabError;
+pub use isolate::{enter, is_inside};
+pub use machine::Machine;
+pub use packages::{install, missing};
+
+/// How long all machines together may take to answer.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where the lab lives, on a tmpfs that only its own mount namespace sees.
+const ROOT: &str = "/run/xtask-lab";
+
+/// The running lab. Dropping it stops the machines.
+pub struct Lab {
+    machines: Vec<Machine>,
+    deployer: Deployer,
+    fleet: Fleet,
+    // Last: machines are killed when these are dropped.
+    _running: Vec<Background>,
+}
+
+impl Lab {
+    /// Boots a machine for each host of the repository's fleet. To be called inside of [`enter`].
+    ///
+    /// `program` is what the deployer runs as `xtask`. `on_step` is told what goes on.
+    ///
+    /// # Errors
+    /// When something cannot be made, or a machine does not answer in time.
+    pub fn boot(repository: &Path, program: &Path, on_step: &dyn Fn(&str)) -> Result<Self, LabError> {
+        if !is_inside() {
+            return Err(LabError::Outside);
+        }
+        prepare_root()?;
+        let root = PathBuf::from(ROOT);
+        let fleet = repository::load_fleet(repository)?;
+        let network = network::Plan::new(&fleet)?;
+        network.set_up()?;
+        on_step("copying the repository, with keys made for the rehearsal");
+        let deployer = Deployer::create(&root.join("deployer"), program, &network)?;
+        let admin = deployer.public_key()?;
+        let mut machines = Vec::new();
+        for host in fleet.hosts.values() {
+            machines.push(Machine::create(&root, host.name.as_str(), &network, &admin)?);
+        }
+        let fleet = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
+        deployer.commit()?;
+        on_step(&format!("booting {} machines", machines.len()));
+        let running = machines.iter().map(Machine::start).collect::<Result<Vec<_>, _>>()?;
+        wait_for_sshd(&machines, &running)?;
+        Ok(Self { machines, deployer, fleet, _running: running })
+    }
+
+    /// The machine that deploys.
+    pub fn deployer(&self) -> &Deployer {
+        &self.deployer
+    }
+
+    /// The fleet with the rehearsal's own keys.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The machine of this host.
+    ///
+    /// # Panics
+    /// When fleet.toml has no such host.
+    pub fn machine(&self, name: &str) -> &Machine {
+        let machine = self.machines.iter().find(|machine| machine.name() == name);
+        machine.unwrap_or_else(|| panic!("no machine is called {name}"))
+    }
+
+    /// All of them, in the order of their names.
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+}
+
+/// The mount namespace is ours, but its mounts would still propagate to the outer one.
+fn prepare_root() -> Result<(), LabError> {
+    Cmd::new("mount").args(["--make-rprivate", "/"]).run()?;
+    std::fs::create_dir_all(ROOT).map_err(LabError::io(ROOT))?;
+    Cmd::new("mount").args(["-t", "tmpfs", "-o", "mode=0755", "xtask-lab", ROOT]).run()?;
+    Ok(())
+}
+
+fn wait_for_sshd(machines: &[Machine], running: &[Background]) -> Result<(), LabError> {
+    let deadline = Instant::now() + BOOT_TIMEOUT;
+    for (machine, process) in machines.iter().zip(running) {
+        while !answers(machine.address()) {
+            if process.ended() || Instant::now() > deadline || remote::interrupted() {
+                let name = machine.name().to_owned();
+                return Err(LabError::Boot { name, console: machine.console() });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Ok(())
+}
+
+fn answers(address: IpAddr) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::new(address, 22), Duration::from_millis(200)).is_ok()
+}
+
+/// Writes a file, parents made, the path in the error.
+fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), LabError> {
+    let make = || -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, text)
+    };
+    make().map_err(LabError::io(path))
+}

@@ -1,0 +1,197 @@
+//! A throwaway machine: a root of its own on a tmpfs, `/usr` of this machine read-only, systemd as PID 1.
+//!
+//! It does not boot what this machine would boot: its `/etc/systemd/system` holds just what is written here, and its
+//! default target asks for an interface, sshd and nothing else. So it is up in a fifth of a second, and none of this
+//! machine's services or secrets are in it.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use remote::{Background, Cmd};
+
+use crate::error::LabError;
+use crate::network::{BRIDGE, Plan};
+use crate::{cgroup, isolate, write};
+
+/// Files of this machine's /etc without which its /usr does not work. Nothing personal among them.
+const ETC: [&str; 9] = [
+    "alternatives",
+    "debian_version",
+    "group",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "nsswitch.conf",
+    "passwd",
+    "ssl",
+];
+/// Services of systemd's own that a machine without hardware, users and resolvers has no use for.
+const MASKED: [&str; 4] = ["systemd-networkd", "systemd-logind", "systemd-resolved", "systemd-timesyncd"];
+
+/// One machine of the lab.
+pub struct Machine {
+    name: String,
+    root: PathBuf,
+    address: IpAddr,
+}
+
+impl Machine {
+    /// Makes the machine's root file system, with a host key and a machine-id of its own.
+    pub(crate) fn create(lab: &Path, name: &str, network: &Plan, admin: &str) -> Result<Self, LabError> {
+        let root = lab.join("machines").join(name);
+        base(&root, network).map_err(LabError::io(&root))?;
+        let machine = Self { name: name.to_owned(), address: network.address(name), root };
+        let file = |path: &str, text: &str| write(&machine.root.join(path), text);
+        file("etc/hostname", &format!("{name}\n"))?;
+        file("etc/machine-id", &machine_id()?)?;
+        // Without it a system of the miniature nixpkgs refuses to be activated: it must never take over a real host.
+        file("etc/xtask-rehearsal", "a throwaway machine\n")?;
+        file("etc/shadow", "root:*:19000:0:99999:7:::\n")?;
+        file("root/.ssh/authorized_keys", &format!("{admin}\n"))?;
+        file("etc/ssh/sshd_config", SSHD_CONFIG)?;
+        file("etc/systemd/system/lab.target", LAB_TARGET)?;
+        file("etc/systemd/system/lab-network.service", &network_unit(network, name))?;
+        file("etc/systemd/system/sshd.service", SSHD_SERVICE)?;
+        file("etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nRateLimitBurst=0\n")?;
+        let units = machine.root.join("etc/systemd/system");
+        symlink("lab.target", units.join("default.target")).map_err(LabError::io(&units))?;
+        for service in MASKED {
+            symlink("/dev/null", units.join(format!("{service}.service"))).map_err(LabError::io(&units))?;
+        }
+        // StrictModes is on, as it is in production.
+        for private in ["root", "root/.ssh"] {
+            let path = machine.root.join(private);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(LabError::io(&path))?;
+        }
+        let key = machine.root.join("etc/ssh/ssh_host_ed25519_key");
+        generate_key(&key, &format!("root@{name}"))?;
+        Ok(machine)
+    }
+
+    /// Its name in fleet.toml.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address in the lab's network, the same as in production.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Its root file system, as this process sees it. Its /run and /tmp are its own and do not show here.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its host key's public half.
+    pub(crate) fn host_key(&self) -> Result<String, LabError> {
+        let path = self.root.join("etc/ssh/ssh_host_ed25519_key.pub");
+        fs::read_to_string(&path).map_err(LabError::io(path))
+    }
+
+    /// The end of what its systemd said on the console.
+    pub fn console(&self) -> String {
+        let text = fs::read_to_string(self.console_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    fn console_file(&self) -> PathBuf {
+        self.root.with_extension("console")
+    }
+
+    /// Boots it.
+    pub(crate) fn start(&self) -> Result<Background, LabError> {
+        let path = self.console_file();
+        let console = fs::File::create(&path).map_err(LabError::io(&path))?;
+        let nspawn = Cmd::new("systemd-nspawn")
+            .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--bind-ro=/usr"])
+            .args(["--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe"])
+            .arg(format!("--network-bridge={BRIDGE}"))
+            .arg(format!("--machine={}", self.name))
+            .arg("--directory")
+            .arg(&self.root);
+        let group = format!("{}-{}", isolate::id(), self.name);
+        Ok(cgroup::born_in(&group, || nspawn.spawn(console)).map_err(LabError::io("/sys/fs/cgroup"))??)
+    }
+}
+
+/// Folders, the links that a merged /usr needs, the files of /etc, a Nix that never asks the network.
+pub(crate) fn base(root: &Path, network: &Plan) -> io::Result<()> {
+    let folders = [
+        "usr",
+        "etc/ssh",
+        "var/log/journal",
+        "var/tmp",
+        "root/.ssh",
+        "nix",
+        "tmp",
+        "run",
+        "proc",
+        "sys",
+        "dev",
+    ];
+    for folder in folders {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    for link in ["bin", "sbin", "lib", "lib32", "lib64"] {
+        if let Ok(target) = fs::read_link(Path::new("/").join(link)) {
+            symlink(target, root.join(link))?;
+        }
+    }
+    for name in ETC.map(|name| Path::new("/etc").join(name)).iter().filter(|path| path.exists()) {
+        let copied = Cmd::new("cp").arg("-a").arg(name).arg(root.join("etc")).run();
+        copied.map_err(io::Error::other)?;
+    }
+    // A link into /usr, which nspawn reads before it has mounted it.
+    fs::copy("/etc/os-release", root.join("etc/os-release"))?;
+    fs::write(root.join("etc/hosts"), network.hosts_file())?;
+    fs::create_dir_all(root.join("etc/nix"))?;
+    fs::write(root.join("etc/nix/nix.conf"), NIX_CONF)
+}
+
+/// An ed25519 key without a passphrase.
+pub(crate) fn generate_key(path: &Path, comment: &str) -> Result<(), LabError> {
+    Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path).run()?;
+    Ok(())
+}
+
+/// With one there is no first boot, on which systemd would enable every service it finds.
+fn machine_id() -> Result<String, LabError> {
+    let path = "/proc/sys/kernel/random/uuid";
+    Ok(fs::read_to_string(path).map_err(LabError::io(path))?.replace('-', ""))
+}
+
+fn network_unit(network: &Plan, host: &str) -> String {
+    let interface = &network.interface;
+    let addresses: String = (network.assignments(host).iter())
+        .map(|address| format!("ExecStart=/usr/sbin/ip addr add {address} dev {interface}\n"))
+        .collect();
+    format!(
+        "[Unit]\nDescription=The lab's network, in place of the mesh\nDefaultDependencies=no\n\
+         Before=network-online.target network.target\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         ExecStart=/usr/sbin/ip link set host0 name {interface}\n{addresses}\
+         ExecStart=/usr/sbin/ip link set {interface} up\n"
+    )
+}
+
+const LAB_TARGET: &str = "[Unit]\nDescription=A machine of the rehearsal\nRequires=basic.target\n\
+    After=basic.target\nWants=lab-network.service sshd.service\nAllowIsolate=yes\n";
+
+const SSHD_SERVICE: &str = "[Unit]\nDescription=OpenSSH\nAfter=lab-network.service\n\n\
+    [Service]\nType=notify\nRuntimeDirectory=sshd\nRuntimeDirectoryMode=0755\nExecStart=/usr/sbin/sshd -D -e\n\
+    KillMode=process\nRestart=always\n";
+
+/// No PAM: it would want a D-Bus and a session of logind for each login. PATH is that of a NixOS.
+const SSHD_CONFIG: &str = "HostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nPasswordAuthentication no\n\
+    PermitRootLogin prohibit-password\nMaxStartups 100\n\
+    AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n\
+    SetEnv PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+
+/// Without a substituter: each build would wait seconds for a cache that cannot be reached.
+pub(crate) const NIX_CONF: &str = "experimental-features = nix-command flakes\nsubstituters =\nflake-registry =\n\
+    sandbox = false\nbuild-users-group =\nwarn-dirty = false\n";

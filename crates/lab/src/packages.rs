@@ -1,0 +1,63 @@
+//! What the lab needs of Debian.
+
+use remote::Cmd;
+use std::time::Duration;
+
+use crate::error::LabError;
+
+/// Package, and the program by which one sees that it is there.
+const PACKAGES: [(&str, &str); 11] = [
+    ("age", "age"),
+    ("coreutils", "chroot"),
+    ("git", "git"),
+    ("iproute2", "ip"),
+    ("nix-bin", "nix"),
+    ("openssh-client", "ssh"),
+    ("openssh-server", "/usr/sbin/sshd"),
+    ("openssl", "openssl"),
+    ("python3", "/usr/bin/python3"),
+    ("systemd-container", "systemd-nspawn"),
+    ("util-linux", "unshare"),
+];
+/// Packages are downloaded: on a slow line that takes its time.
+const TIMEOUT: Duration = Duration::from_secs(1200);
+
+pub(crate) fn names() -> Vec<&'static str> {
+    PACKAGES.iter().map(|(package, _)| *package).collect()
+}
+
+fn missing_of(packages: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    let absent = |(_, program): &&(&str, &str)| !remote::is_installed(program);
+    packages.iter().filter(absent).map(|(package, _)| *package).collect()
+}
+
+/// The packages that are not installed.
+pub fn missing() -> Vec<&'static str> {
+    missing_of(&PACKAGES)
+}
+
+/// Installs what is missing of the lab's packages and of `more` (package, program), telling `on_line` about it.
+///
+/// # Errors
+/// Without apt-get or root, and when apt-get fails.
+pub fn install(more: &[(&'static str, &'static str)], on_line: &dyn Fn(&str)) -> Result<(), LabError> {
+    let all: Vec<_> = PACKAGES.iter().chain(more).copied().collect();
+    let missing = missing_of(&all);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !remote::is_installed("apt-get") {
+        return Err(LabError::Install("there is no apt-get".to_owned()));
+    }
+    if !remote::is_root() {
+        return Err(LabError::Install("that needs root".to_owned()));
+    }
+    on_line(&format!("installing {}", missing.join(" ")));
+    let apt = |args: &[&str]| {
+        let apt = Cmd::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").timeout(TIMEOUT);
+        apt.run_watched(on_line)
+    };
+    apt(&["-qq", "update"])?;
+    apt(&[&["-qq", "install", "--yes", "--no-install-recommends"], &missing[..]].concat())?;
+    Ok(())
+}

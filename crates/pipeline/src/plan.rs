@@ -1,0 +1,101 @@
+//! The plan's shape.
+
+use std::fmt;
+
+/// What a run will do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<A> {
+    /// The command, for the report's heading.
+    pub title: String,
+    /// One after the other.
+    pub stages: Vec<Stage<A>>,
+}
+
+/// Tracks that may run side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage<A> {
+    /// A word or two.
+    pub name: String,
+    /// One a host, or one for the repository.
+    pub tracks: Vec<Track<A>>,
+}
+
+/// Steps on one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track<A> {
+    /// The host's name, or what else the steps are about.
+    pub subject: String,
+    /// One after the other; a failure skips the rest.
+    pub steps: Vec<Step<A>>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step<A> {
+    /// A word or two.
+    pub name: String,
+    /// What it will do, for a person who reads the plan.
+    pub about: String,
+    /// What the caller's function is given.
+    pub action: A,
+}
+
+impl<A> Plan<A> {
+    /// An empty plan.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), stages: Vec::new() }
+    }
+
+    /// Appends a stage, unless it is empty.
+    pub fn stage(&mut self, name: impl Into<String>, tracks: Vec<Track<A>>) {
+        let tracks: Vec<_> = tracks.into_iter().filter(|track| !track.steps.is_empty()).collect();
+        if !tracks.is_empty() {
+            self.stages.push(Stage { name: name.into(), tracks });
+        }
+    }
+
+    /// Every step with its stage and its subject, in the order of the plan.
+    pub fn steps(&self) -> impl Iterator<Item = (&Stage<A>, &Track<A>, &Step<A>)> {
+        self.stages.iter().flat_map(|stage| {
+            stage
+                .tracks
+                .iter()
+                .flat_map(move |track| track.steps.iter().map(move |step| (stage, track, step)))
+        })
+    }
+}
+
+impl<A> Track<A> {
+    /// A track on this subject.
+    pub fn new(subject: impl fmt::Display, steps: Vec<Step<A>>) -> Self {
+        Self { subject: subject.to_string(), steps }
+    }
+}
+
+impl<A> Step<A> {
+    /// A step.
+    pub fn new(name: impl Into<String>, about: impl Into<String>, action: A) -> Self {
+        Self { name: name.into(), about: about.into(), action }
+    }
+}
+
+/// The plan as a tree that a person reads.
+impl<A> fmt::Display for Plan<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        let width = |text: fn(&Track<A>, &Step<A>) -> usize| self.steps().map(|(_, t, s)| text(t, s)).max();
+        let subject_width = width(|track, _| track.subject.chars().count()).unwrap_or(0);
+        let name_width = width(|_, step| step.name.chars().count()).unwrap_or(0);
+        for (number, stage) in self.stages.iter().enumerate() {
+            let side_by_side = if stage.tracks.len() > 1 { ", side by side" } else { "" };
+            writeln!(f, "\n{:>2}. {}{side_by_side}", number + 1, stage.name)?;
+            for track in &stage.tracks {
+                for (index, step) in track.steps.iter().enumerate() {
+                    let subject = if index == 0 { track.subject.as_str() } else { "" };
+                    writeln!(f, "    {subject:subject_width$}  {:name_width$}  {}", step.name, step.about)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

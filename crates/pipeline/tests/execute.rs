@@ -1,0 +1,93 @@
+//! The executor's promises, through its public face.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pipeline::{Event, Outcome, Plan, Step, Track, execute};
+
+fn plan(stages: &[(&str, &[(&str, &[&'static str])])]) -> Plan<&'static str> {
+    let mut plan = Plan::new("test");
+    for (name, tracks) in stages {
+        let track = |(subject, steps): &(&str, &[&'static str])| {
+            Track::new(
+                subject,
+                steps.iter().map(|step| Step::new(*step, format!("does {step}"), *step)).collect(),
+            )
+        };
+        plan.stage(*name, tracks.iter().map(track).collect());
+    }
+    plan
+}
+
+fn done() -> Result<Outcome, String> {
+    Ok(Outcome::Done { detail: String::new() })
+}
+
+#[test]
+fn a_failed_track_stops_itself_and_all_later_stages_but_not_its_neighbour() {
+    let plan = plan(&[
+        ("build", &[("ocean", &["a", "boom", "b"]), ("maia", &["c", "d"])]),
+        ("activate", &[("ocean", &["e"]), ("maia", &["f"])]),
+    ]);
+    let ran = Mutex::new(Vec::new());
+    let act = |action: &&'static str, _: &_| {
+        ran.lock().unwrap().push(*action);
+        if *action == "boom" { Err("it broke".to_owned()) } else { done() }
+    };
+    let report = execute(&plan, 1, act, |_| {});
+    assert_eq!(*ran.lock().unwrap(), ["a", "boom", "c", "d"]);
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(report.failures[0].error, "it broke");
+    let names: Vec<&str> = report.not_reached.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(names, ["b", "e", "f"]);
+}
+
+#[test]
+fn tracks_run_side_by_side_up_to_jobs_and_stages_never() {
+    let wide: &[(&str, &[&'static str])] = &[("a", &["x"]), ("b", &["x"]), ("c", &["x"]), ("d", &["x"])];
+    let plan = plan(&[("one", wide), ("two", wide)]);
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let act = |_: &&'static str, _: &_| {
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(30));
+        now.fetch_sub(1, Ordering::SeqCst);
+        done()
+    };
+    let mut stages = Vec::new();
+    execute(&plan, 3, act, |event| match event {
+        Event::StageStarted { stage, .. } => stages.push(stage.clone()),
+        Event::StepFinished { step, .. } => assert_eq!(Some(&step.stage), stages.last()),
+        _ => {}
+    });
+    assert_eq!((most.load(Ordering::SeqCst), stages.len()), (3, 2));
+}
+
+#[test]
+fn events_are_one_line_of_json_each() {
+    let plan = plan(&[("build", &[("ocean", &["build"])])]);
+    let mut lines = Vec::new();
+    let act = |_: &&'static str, progress: &pipeline::Progress<String>| {
+        progress.line("building\n…");
+        Ok(Outcome::Skipped { reason: "built already".to_owned() })
+    };
+    execute(&plan, 2, act, |event| lines.push(serde_json::to_string(event).unwrap()));
+    assert_eq!(lines[0], r#"{"event":"run-started","title":"test","steps":1}"#);
+    assert_eq!(
+        lines[3],
+        r#"{"event":"step-progress","stage":"build","subject":"ocean","step":"build","line":"building\n…"}"#
+    );
+    assert!(lines[4].starts_with(
+        r#"{"event":"step-finished","stage":"build","subject":"ocean","step":"build","outcome":"skipped","reason":"built already","milliseconds":"#
+    ), "{}", lines[4]);
+    assert!(lines[5].starts_with(r#"{"event":"run-finished","ok":true,"not_reached":[],"milliseconds":"#));
+}
+
+#[test]
+fn an_empty_stage_is_no_stage_and_the_plan_reads_as_a_tree() {
+    let plan = plan(&[("nothing", &[("x", &[])]), ("build", &[("ocean", &["build"]), ("maia", &["build"])])]);
+    assert_eq!(
+        plan.to_string(),
+        "test\n\n 1. build, side by side\n    ocean  build  does build\n    maia   build  does build\n"
+    );
+}

@@ -1,0 +1,24 @@
+//! Every process that this project starts, and every machine it talks to, is reached through here.
+//!
+//! A command is a value ([`Cmd`]): program, argv, environment, standard input, a bound on its time. It is built by a
+//! pure function, printed by `--dry-run -v`, asserted on by tests, and run by one function that knows how to wait, to
+//! stream the tool's messages, to time out and to be interrupted. No shell ever parses a local command; the one that
+//! sshd insists on gets an argv quoted by [`quote`].
+//!
+//! What this crate leaves out: any knowledge of K3s, of secrets' meaning, of what order things happen in.
+
+mod cmd;
+pub mod dev;
+mod interrupt;
+pub mod nix;
+pub mod nixos_rebuild;
+mod quote;
+mod run;
+pub mod ssh;
+mod tools;
+
+pub use cmd::{Cmd, Stdin};
+pub use interrupt::{interrupted, watch_for_interrupts};
+pub use quote::{quote, quote_all};
+pub use run::{Background, Ending, Output, RunError};
+pub use tools::{MissingTool, Tool, is_installed, is_root, require};

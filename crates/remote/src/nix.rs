@@ -1,0 +1,103 @@
+//! Calls of `nix`: rules, snapshots of the flake.
+//!
+//! Each call names the features it needs, so that it works on a machine whose nix.conf does not enable flakes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{Cmd, RunError};
+
+/// The bound of an evaluation. A real NixOS takes 3 to 15 s a host; a first run also fetches nixpkgs.
+pub const EVALUATION_TIMEOUT: Duration = Duration::from_secs(900);
+
+const FEATURES: [&str; 2] = ["--extra-experimental-features", "nix-command flakes"];
+
+/// One `--override-input NAME REF`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideInput {
+    /// The input's name in `flake.nix`.
+    pub name: String,
+    /// The flake reference to take in its place.
+    pub reference: String,
+}
+
+/// `--override-input` flags, as both nix and nixos-rebuild take them.
+pub fn override_args(overrides: &[OverrideInput]) -> Vec<String> {
+    let args = |o: &OverrideInput| ["--override-input".to_owned(), o.name.clone(), o.reference.clone()];
+    overrides.iter().flat_map(args).collect()
+}
+
+/// Resolves the flake of `repository` once, into a store path that no later edit changes.
+pub fn flake_metadata(repository: &Path, overrides: &[OverrideInput]) -> Cmd {
+    Cmd::new("nix")
+        .args(FEATURES)
+        .args(["flake", "metadata", "--json"])
+        .args(override_args(overrides))
+        .arg(repository)
+        .timeout(EVALUATION_TIMEOUT)
+        .label("nix flake metadata")
+}
+
+/// The store path in the answer of [`flake_metadata`].
+///
+/// # Errors
+/// When the answer is not JSON with a `path`.
+pub fn metadata_path(json: &[u8]) -> Result<String, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        path: String,
+    }
+    serde_json::from_slice::<Metadata>(json).map(|metadata| metadata.path)
+}
+
+/// A copy of the snapshot in the store with one file put in its place, as a new snapshot.
+///
+/// The token is known only after the server runs. So the agents are built from the *same* sources as the server plus
+/// that one file, whatever has happened to the working tree meanwhile.
+///
+/// # Errors
+/// What copying or `nix store add-path` say.
+pub fn snapshot_with_file(snapshot: &Path, file: &Path, bytes: &[u8]) -> Result<String, SnapshotError> {
+    let scratch = tempfile::tempdir()?;
+    let source = scratch.path().join("source");
+    copy_tree(snapshot, &source)?;
+    let target = source.join(file);
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    if target.exists() {
+        std::fs::remove_file(&target)?;
+    }
+    std::fs::write(&target, bytes)?;
+    let add = Cmd::new("nix").args(FEATURES).args(["store", "add-path", "--name", "source"]).arg(&source);
+    Ok(add.label("nix store add-path").run()?.text())
+}
+
+/// Why a snapshot could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The copy failed.
+    #[error("failed to copy the snapshot")]
+    Copy(#[from] std::io::Error),
+    /// The store would not take it.
+    #[error(transparent)]
+    Store(#[from] RunError),
+}
+
+/// Store paths are read-only; the copy is not, or its files could not be replaced.
+fn copy_tree(from: &Path, to: &PathBuf) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_tree(&source, &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(&source)?, &target)?;
+        } else {
+            std::fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}

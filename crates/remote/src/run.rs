@@ -1,0 +1,396 @@
+//! Running a [`Cmd`]: start, stream, wait with a bound, tell apart how it ended.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::ExitStatus;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::{Cmd, Stdin, interrupted};
+
+/// How many of a tool's last lines are kept for the error message.
+const TAIL: usize = 20;
+/// The most that is read of a secret: it is read into memory that never grows, so that no copy stays behind.
+const SECRET_MAX: usize = 64 * 1024;
+/// How often a waiting thread looks whether it was interrupted.
+const POLL: Duration = Duration::from_millis(100);
+/// What a process gets between the polite signal and the final one.
+const GRACE: Duration = Duration::from_secs(3);
+/// What a program with our terminal gets to put things in order after an interrupt.
+const FOREGROUND_GRACE: Duration = Duration::from_secs(20);
+/// A daemon that a tool left behind can hold our pipes open; after the tool itself has ended we wait this long.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a command that succeeded printed.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Bytes of standard output.
+    pub stdout: Vec<u8>,
+    /// The last lines of standard error.
+    pub tail: Vec<String>,
+}
+
+impl Output {
+    /// Standard output as text, without the white space around it.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    }
+}
+
+/// How a process ended when it did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited by itself with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// Why a command gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The program is not on PATH.
+    #[error("{program} is not installed")]
+    Missing {
+        /// The program's name.
+        program: String,
+    },
+    /// The system would not start it.
+    #[error("failed to start {command}")]
+    Start {
+        /// Short name of the command.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ran longer than its bound, and was ended.
+    #[error("{command} did not finish within {} s", after.as_secs())]
+    TimedOut {
+        /// Short name of the command.
+        command: String,
+        /// The bound.
+        after: Duration,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// It ended, and not well.
+    #[error("{command} failed with {ending}")]
+    Failed {
+        /// Short name of the command.
+        command: String,
+        /// Exit code or signal.
+        ending: Ending,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// It printed more than a secret may have.
+    #[error("{command} printed more than {SECRET_MAX} bytes where a secret was expected")]
+    TooLong {
+        /// Short name of the command.
+        command: String,
+    },
+    /// We were asked to stop, and ended it.
+    #[error("{command} was interrupted")]
+    Interrupted {
+        /// Short name of the command.
+        command: String,
+    },
+}
+
+impl RunError {
+    /// The tool's last lines, where it got far enough to print some.
+    pub fn tail(&self) -> &[String] {
+        match self {
+            Self::TimedOut { tail, .. } | Self::Failed { tail, .. } => tail,
+            _ => &[],
+        }
+    }
+
+    /// The exit code, where the process exited by itself.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Failed { ending: Ending::Code(code), .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl Cmd {
+    /// Runs to the end; standard output is captured, the last lines of standard error are kept.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run(self) -> Result<Output, RunError> {
+        self.run_watched(&|_| {})
+    }
+
+    /// As [`Cmd::run`], handing each line of standard error to `on_line` as it comes.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_watched(self, on_line: &dyn Fn(&str)) -> Result<Output, RunError> {
+        let (stdout, tail) = self.drive(on_line, |mut pipe| {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).map(|_| bytes)
+        })?;
+        Ok(Output { stdout: stdout.unwrap_or_default(), tail })
+    }
+
+    /// Runs to the end; standard output is a secret of at most 64 KiB.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_secret(self) -> Result<SecretSlice<u8>, RunError> {
+        let command = self.name();
+        let (stdout, _) = self.drive(&|_| {}, |pipe| {
+            let mut bytes = Vec::with_capacity(SECRET_MAX + 1);
+            pipe.take(SECRET_MAX as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(SecretSlice::from(bytes))
+        })?;
+        let secret = stdout.unwrap_or_else(|| SecretSlice::from(Vec::new()));
+        if secret.expose_secret().len() > SECRET_MAX {
+            return Err(RunError::TooLong { command });
+        }
+        Ok(secret)
+    }
+
+    /// Starts the process and returns at once. It is killed when the returned value is dropped.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] and [`RunError::Start`].
+    pub fn spawn(self, log: std::fs::File) -> Result<Background, RunError> {
+        let copy = log.try_clone().map_err(|source| RunError::Start { command: self.name(), source })?;
+        let start = || self.expression()?.stdout_file(log).stderr_file(copy).start();
+        let handle = start().map_err(|source| self.start_error(source))?;
+        Ok(Background { handle })
+    }
+
+    /// Runs with our terminal: standard input, output and error are ours, and so is the process group, so that ctrl-C
+    /// reaches it. Gives the exit code; 130 when it had to be killed after an interrupt.
+    ///
+    /// The one command without a time limit: a person, or the time limit of each command inside, ends it.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] and [`RunError::Start`].
+    pub fn run_in_foreground(self) -> Result<i32, RunError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
+        let expression = self.surroundings(duct::cmd(&self.program, &self.args).unchecked());
+        let handle = expression.start().map_err(|source| self.start_error(source))?;
+        let mut asked: Option<Instant> = None;
+        loop {
+            if let Ok(Some(output)) = handle.wait_timeout(POLL) {
+                return Ok(output.status.code().unwrap_or(130));
+            }
+            if interrupted() && asked.is_none() {
+                // Ctrl-C has reached it already; a SIGTERM was for us alone.
+                signal(&handle, rustix::process::kill_process, Signal::TERM);
+                asked = Some(Instant::now());
+            }
+            if asked.is_some_and(|at| at.elapsed() > FOREGROUND_GRACE) {
+                signal(&handle, rustix::process::kill_process, Signal::KILL);
+            }
+        }
+    }
+
+    fn drive<T: Send>(
+        self,
+        on_line: &dyn Fn(&str),
+        read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
+    ) -> Result<(Option<T>, Vec<String>), RunError>
+    where
+        T: 'static,
+    {
+        let pipes = || -> io::Result<_> { Ok((io::pipe()?, io::pipe()?)) };
+        let ((out_read, out_write), (err_read, err_write)) =
+            pipes().map_err(|source| RunError::Start { command: self.name(), source })?;
+        // The expression owns our write ends: it must be gone before the read ends can see the end of file.
+        let handle = {
+            let start = || self.expression()?.stdout_file(out_write).stderr_file(err_write).start();
+            start().map_err(|source| self.start_error(source))?
+        };
+        let (out_sender, out) = mpsc::channel();
+        let (line_sender, lines) = mpsc::channel();
+        // Detached on purpose: a daemon that keeps the pipe must not keep us.
+        std::thread::spawn(move || out_sender.send(read(out_read)));
+        std::thread::spawn(move || {
+            for line in BufReader::new(err_read).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if line_sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+
+        let mut tail = Tail::default();
+        let status = self.wait(&handle, || tail.drain(&lines, on_line));
+        let until = Instant::now() + DRAIN;
+        while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            tail.push(line, on_line);
+        }
+        let tail = Vec::from(tail.0);
+        let name = self.name();
+        match status {
+            Waited::Ended(status) if status.success() => {
+                Ok((out.recv_timeout(DRAIN).ok().and_then(Result::ok), tail))
+            }
+            Waited::Ended(status) => Err(RunError::Failed { command: name, ending: ending(status), tail }),
+            Waited::TimedOut => Err(RunError::TimedOut { command: name, after: self.timeout, tail }),
+            Waited::Interrupted => Err(RunError::Interrupted { command: name }),
+        }
+    }
+
+    fn expression(&self) -> io::Result<duct::Expression> {
+        #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
+        let expression = duct::cmd(&self.program, &self.args).unchecked().before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let expression = match &self.stdin {
+            Stdin::Null => expression.stdin_null(),
+            Stdin::Bytes(bytes) => expression.stdin_file(feed(Arc::clone(bytes))?),
+        };
+        Ok(self.surroundings(expression))
+    }
+
+    fn surroundings(&self, expression: duct::Expression) -> duct::Expression {
+        // CI hands us the identity in this variable; no tool that we call has any use for it.
+        let mut expression = expression.env_remove("XTASK_IDENTITY");
+        for (name, value) in &self.env {
+            expression = match value {
+                Some(value) => expression.env(name, value),
+                None => expression.env_remove(name),
+            };
+        }
+        match &self.dir {
+            Some(dir) => expression.dir(dir),
+            None => expression,
+        }
+    }
+
+    fn start_error(&self, source: io::Error) -> RunError {
+        let program = self.program.to_string_lossy().into_owned();
+        // The folder we were told to run in may be what is missing.
+        let dir_exists = self.dir.as_ref().is_none_or(|dir| dir.is_dir());
+        if source.kind() == io::ErrorKind::NotFound && dir_exists {
+            return RunError::Missing { program };
+        }
+        RunError::Start { command: self.name(), source }
+    }
+
+    fn wait(&self, handle: &duct::Handle, mut meanwhile: impl FnMut()) -> Waited {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            meanwhile();
+            let left = deadline.saturating_duration_since(Instant::now());
+            match handle.wait_timeout(POLL.min(left)) {
+                Ok(Some(output)) => return Waited::Ended(output.status),
+                Ok(None) if interrupted() => {
+                    end(handle);
+                    return Waited::Interrupted;
+                }
+                Ok(None) if left.is_zero() => {
+                    end(handle);
+                    return Waited::TimedOut;
+                }
+                Ok(None) => {}
+                // Only a kernel without children to wait for says so; the process is then gone.
+                Err(_) => return Waited::TimedOut,
+            }
+        }
+    }
+}
+
+/// A process that runs beside us. Dropping it kills its process group.
+pub struct Background {
+    handle: duct::Handle,
+}
+
+impl Background {
+    /// Has it ended?
+    pub fn ended(&self) -> bool {
+        !matches!(self.handle.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if !self.ended() {
+            end(&self.handle);
+        }
+    }
+}
+
+enum Waited {
+    Ended(ExitStatus),
+    TimedOut,
+    Interrupted,
+}
+
+/// A pipe that gives these bytes. Written from the secret itself: duct's own `stdin_bytes` would keep a copy.
+fn feed(bytes: Arc<SecretSlice<u8>>) -> io::Result<io::PipeReader> {
+    let (read, mut write) = io::pipe()?;
+    // A process that ends without reading everything is judged by how it ended.
+    std::thread::spawn(move || write.write_all(bytes.expose_secret()));
+    Ok(read)
+}
+
+/// SIGTERM to the group, then SIGKILL to what is left of it.
+fn end(handle: &duct::Handle) {
+    signal(handle, rustix::process::kill_process_group, Signal::TERM);
+    if !matches!(handle.wait_timeout(GRACE), Ok(Some(_))) {
+        signal(handle, rustix::process::kill_process_group, Signal::KILL);
+        let _ = handle.wait_timeout(GRACE);
+    }
+}
+
+fn signal(handle: &duct::Handle, kill: fn(Pid, Signal) -> rustix::io::Result<()>, with: Signal) {
+    for pid in handle.pids() {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        // It may be gone already, which is what we want.
+        let _ = pid.map(|pid| kill(pid, with));
+    }
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    use std::os::unix::process::ExitStatusExt;
+    match status.code() {
+        Some(code) => Ending::Code(code),
+        None => Ending::Signal(status.signal().unwrap_or_default()),
+    }
+}
+
+#[derive(Default)]
+struct Tail(VecDeque<String>);
+
+impl Tail {
+    fn drain(&mut self, lines: &mpsc::Receiver<String>, on_line: &dyn Fn(&str)) {
+        while let Ok(line) = lines.try_recv() {
+            self.push(line, on_line);
+        }
+    }
+
+    fn push(&mut self, line: String, on_line: &dyn Fn(&str)) {
+        if line.is_empty() {
+            return;
+        }
+        on_line(&line);
+        if self.0.len() == TAIL {
+            self.0.pop_front();
+        }
+        self.0.push_back(line);
+    }
+}

@@ -1,0 +1,216 @@
+//! The command line as clap sees it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Operates the NixOS and K3s cluster of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well                     5  a build failed; no host was touched by it
+  1  something unforeseen            6  an activation failed
+  2  wrong usage                     7  a verification failed
+  3  configuration or secrets        130  interrupted
+  4  a host is unreachable, or is not the pinned one
+
+Examples:
+  cargo xtask init                   put your key and your hosts' keys into hosts/fleet.toml
+  cargo xtask rehearse               bootstrap the cluster on throwaway machines
+  cargo xtask bootstrap-cluster      bootstrap the cluster for real; run again, it does nothing
+  cargo xtask deploy maia --dry-run  show what a deploy would do";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print the plan and do nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON event a line on standard output, nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Private key that can decrypt the secrets, any number of times [default: ~/.ssh/id_ed25519, ~/.ssh/id_rsa]
+    ///
+    /// An OpenSSH private key or an age identity file. In CI, the variable XTASK_IDENTITY holds the text of one.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// How many hosts are worked on side by side
+    #[arg(short, long, global = true, value_name = "N", default_value_t = 8)]
+    pub(crate) jobs: usize,
+    /// Show the lines that tools print
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Take another source for an input of the flake, any number of times
+    #[arg(long, global = true, num_args = 2, value_names = ["NAME", "REF"], action = clap::ArgAction::Append)]
+    pub(crate) override_input: Vec<String>,
+    /// How long a host may take until it passes its gate, in seconds
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) gate_timeout: u64,
+}
+
+impl Global {
+    pub(crate) fn overrides(&self) -> Vec<remote::nix::OverrideInput> {
+        let pair = |pair: &[String]| remote::nix::OverrideInput {
+            name: pair[0].clone(),
+            reference: pair[1].clone(),
+        };
+        self.override_input.chunks_exact(2).map(pair).collect()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build hosts, activate them in the cluster's order, verify each before the next
+    ///
+    /// Everything is built before anything is touched. Servers come first, one at a time; then the agent token is
+    /// compared with the secret; then the agents, side by side. An agent is not touched unless the server is well.
+    #[command(after_help = "\
+Examples:
+  cargo xtask deploy ocean maia
+  cargo xtask deploy --role agent
+  cargo xtask deploy                 the host that this machine is, without ssh
+  cargo xtask deploy --all --goal boot")]
+    Deploy(Deploy),
+    /// From a repository with hosts to a verified cluster; run again, it does nothing and says why
+    ///
+    /// Makes the server token if there is none, deploys the server and verifies it, copies the server's agent token into
+    /// an encrypted secret, deploys the agents and verifies that they joined.
+    BootstrapCluster,
+    /// Every gate of a deploy, changing nothing
+    Verify(Hosts),
+    /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
+    Check,
+    /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
+    Kubeconfig(Kubeconfig),
+    /// Fill in hosts/fleet.toml for a new clone: your key, and your hosts' keys with fingerprints to confirm
+    #[command(after_help = "\
+Examples:
+  cargo xtask init
+  cargo xtask init --admin ncrmro=~/.ssh/id_ed25519.pub
+  cargo xtask init --host maia=100.64.0.5      scan maia's key at this address")]
+    Init(Init),
+    /// Run a command against throwaway machines that cannot reach production [default: bootstrap-cluster]
+    ///
+    /// One machine per host of hosts/fleet.toml, with real systemd, OpenSSH and Nix, in a network of their own. Your
+    /// repository is copied; no file of it is changed. A miniature nixpkgs and a K3s stand-in take the places of the
+    /// real ones.
+    #[command(after_help = "\
+Examples:
+  cargo xtask rehearse --install               install what it needs (Debian, root), then rehearse
+  cargo xtask rehearse --shell                 bootstrap the cluster, then stay in a shell among the machines
+  cargo xtask rehearse -- deploy ocean --dry-run")]
+    Rehearse(Rehearse),
+    /// Run everything that CI runs: format, lints, unit tests, tests on throwaway machines
+    Test(Test),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hosts {
+    /// Names in hosts/fleet.toml [default: all hosts of the cluster]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Names in hosts/fleet.toml [default: the host that this machine is]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// All hosts of a role
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    /// All hosts with this tag
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// All hosts
+    #[arg(long, conflicts_with_all = ["hosts", "role", "tag"])]
+    pub(crate) all: bool,
+    /// How far to go
+    #[arg(long, default_value = "switch")]
+    pub(crate) goal: Goal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    Server,
+    Agent,
+}
+
+/// nixos-rebuild's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Goal {
+    /// Activate, verify, then make it the boot default
+    Switch,
+    /// Activate and verify; the next boot is the old system again
+    Test,
+    /// Make it the boot default and touch nothing that runs
+    Boot,
+    /// Tell what an activation would do
+    DryActivate,
+    /// Build only
+    Build,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    /// Where to write it; `-` for standard output [default: .kube/HOST.yml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// An admin's public key, any number of times [default: your user name and ~/.ssh/id_ed25519.pub]
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) admin: Vec<String>,
+    /// Where to ask a host for its key, any number of times [default: its addresses in fleet.toml]
+    #[arg(long, value_name = "HOST=ADDRESS")]
+    pub(crate) host: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// Install what the machines need first (Debian, as root)
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// Stay in a shell on the deploying machine afterwards
+    #[arg(long)]
+    pub(crate) shell: bool,
+    /// Remove what a killed rehearsal left behind, and do nothing else
+    #[arg(long)]
+    pub(crate) clean: bool,
+    /// The command and its arguments, without `cargo xtask`
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Install what the tests need first (Debian, as root)
+    #[arg(long)]
+    pub(crate) install: bool,
+}
+
+/// `NAME=VALUE` taken apart.
+pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty())
+}
+
+/// An address as it stands in a URL.
+pub(crate) fn url_host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}

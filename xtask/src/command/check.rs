@@ -1,0 +1,146 @@
+//! `check`: offline, without a key: what CI can know about fleet, rules and secrets. All findings at once.
+
+use agenix::{Recipient, Rule, Rules, SecretPath};
+use fleet::Fleet;
+
+use crate::cli::Global;
+use crate::failure::{Failure, Kind, Result};
+use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
+
+/// One thing that was looked at.
+struct Checked {
+    subject: String,
+    /// What is well, or what is not, with what to do.
+    result: std::result::Result<String, (String, Option<String>)>,
+}
+
+pub(crate) fn run(global: &Global) -> Result<()> {
+    let repository = Repository::find()?;
+    let fleet = repository.fleet()?;
+    let mut checked = vec![Checked {
+        subject: "hosts/fleet.toml".to_owned(),
+        result: Ok(format!("{} hosts, {} admins", fleet.hosts.len(), fleet.admins.len())),
+    }];
+    checked.extend(fleet.hosts.values().map(|host| check_host(&repository, host)));
+    checked.push(check_visible(&repository)?);
+    match repository.rules() {
+        Ok(rules) => checked.extend(check_rules(&repository, &fleet, &rules)),
+        Err(failure) => checked.push(Checked {
+            subject: "secrets.nix".to_owned(),
+            result: Err((failure.message, failure.hint)),
+        }),
+    }
+    print(global, &checked);
+    match checked.iter().filter(|checked| checked.result.is_err()).count() {
+        0 => Ok(()),
+        _ if global.json => Err(Failure::told(Kind::Configuration)),
+        1 => Err(Failure::configuration("one check failed")),
+        failed => Err(Failure::configuration(format!("{failed} checks failed"))),
+    }
+}
+
+fn print(global: &Global, checked: &[Checked]) {
+    let width = checked.iter().map(|checked| checked.subject.chars().count()).max().unwrap_or(0);
+    for Checked { subject, result } in checked {
+        match result {
+            _ if global.json => {
+                let (ok, text, hint) = match result {
+                    Ok(text) => (true, text, &None),
+                    Err((text, hint)) => (false, text, hint),
+                };
+                println!(
+                    "{}",
+                    serde_json::json!({
+                        "event": "check", "subject": subject, "ok": ok, "finding": text, "hint": hint,
+                    })
+                );
+            }
+            Ok(text) => println!("{} {subject:width$}  {text}", console::style("✓").green()),
+            Err((text, hint)) => {
+                println!("{} {subject:width$}  {text}", console::style("✗").red().bold());
+                if let Some(hint) = hint {
+                    println!("  {:width$}  {} {hint}", "", console::style("hint:").cyan());
+                }
+            }
+        }
+    }
+}
+
+fn check_host(repository: &Repository, host: &fleet::Host) -> Checked {
+    let file = format!("hosts/{}/default.nix", host.name);
+    let result = if !repository.root().join(&file).is_file() {
+        Err((
+            format!("{file} does not exist"),
+            Some("write it, importing ../common and ./k3s.nix".to_owned()),
+        ))
+    } else if host.ssh_host_key.is_none() {
+        Err(("it has no ssh_host_key".to_owned(), Some("cargo xtask init".to_owned())))
+    } else {
+        let role = host.role.map_or("outside the cluster".to_owned(), |role| role.to_string());
+        Ok(role)
+    };
+    Checked { subject: format!("hosts.{}", host.name), result }
+}
+
+fn check_visible(repository: &Repository) -> Result<Checked> {
+    let result = match repository.require_visible() {
+        Ok(()) => Ok("knows every file that the flake needs".to_owned()),
+        Err(failure) if failure.kind == Kind::Configuration => Err((failure.message, failure.hint)),
+        Err(failure) => return Err(failure),
+    };
+    Ok(Checked { subject: "git".to_owned(), result })
+}
+
+fn check_rules(repository: &Repository, fleet: &Fleet, rules: &Rules) -> Vec<Checked> {
+    let mut checked = Vec::new();
+    if fleet.first_server().is_some() {
+        for token in [SERVER_TOKEN, AGENT_TOKEN] {
+            let path = secret(token);
+            if let Err(error) = rules.rule(&path) {
+                let result = Err((error.to_string(), Some(error.hint())));
+                checked.push(Checked { subject: token.to_owned(), result });
+            }
+        }
+    }
+    checked.extend(rules.iter().map(|rule| {
+        let result = check_secret(repository, rule.path(), rule);
+        Checked { subject: rule.path().to_string(), result }
+    }));
+    checked
+}
+
+fn check_secret(
+    repository: &Repository,
+    path: &SecretPath,
+    rule: &Rule,
+) -> std::result::Result<String, (String, Option<String>)> {
+    let readers = rule.recipients().map_err(|error| (error.to_string(), Some(error.hint())))?;
+    if !repository.has(path) {
+        let token = [SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str());
+        // A token is missing until the cluster is made, which is no fault.
+        return if token {
+            Ok("not there yet: `cargo xtask bootstrap-cluster` makes it".to_owned())
+        } else {
+            Err(("the file does not exist".to_owned(), Some(format!("agenix -e {path}"))))
+        };
+    }
+    let bytes = repository.read_secret(path).map_err(|failure| (failure.message, failure.hint))?;
+    let file = agenix::recipients_of(&bytes).map_err(|error| (error.to_string(), Some(error.hint())))?;
+    let agreement = agenix::agrees(&file, &readers);
+    if agreement.holds() {
+        return Ok(format!("encrypted to {}", count(&readers)));
+    }
+    let hint = if [SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str()) {
+        "`cargo xtask bootstrap-cluster` encrypts it anew"
+    } else {
+        "agenix -r"
+    };
+    Err((format!("its readers are not those of secrets.nix: {agreement}"), Some(hint.to_owned())))
+}
+
+fn count(readers: &[Recipient]) -> String {
+    match readers.len() {
+        1 => "1 key".to_owned(),
+        many => format!("{many} keys"),
+    }
+}

@@ -1,0 +1,55 @@
+//! `deploy`
+
+use fleet::{Fleet, Host};
+
+use super::{Needs, named_or_cluster, print_or_execute};
+use crate::cli::{Deploy, Global, Goal, Role};
+use crate::failure::{Failure, Kind, Result};
+use crate::playbook::{self, Token};
+use crate::repository::Repository;
+use crate::run::is_this_machine;
+
+pub(crate) fn run(global: &Global, args: &Deploy) -> Result<()> {
+    let repository = Repository::find()?;
+    let fleet = repository.fleet()?;
+    let hosts = select(&fleet, args)?;
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    let title = format!("deploy {}", names.join(" "));
+    let plan = playbook::deploy(title, &fleet, &hosts, args.goal, Token::Expect);
+    let secrets = hosts.iter().any(|host| host.role == Some(fleet::Role::Agent));
+    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets, patience: true })?;
+    if args.goal == Goal::Boot && !global.dry_run && !global.json {
+        eprintln!("{} changes at its next boot: reboot it to run the new system", names.join(", "));
+    }
+    Ok(())
+}
+
+fn select<'a>(fleet: &'a Fleet, args: &Deploy) -> Result<Vec<&'a Host>> {
+    if args.all {
+        return Ok(fleet.hosts.values().collect());
+    }
+    if args.hosts.is_empty() && args.role.is_none() && args.tag.is_none() {
+        let this = fleet.hosts.values().find(|host| is_this_machine(host));
+        return Ok(vec![this.ok_or_else(|| {
+            let known: Vec<&str> = fleet.hosts.keys().map(fleet::HostName::as_str).collect();
+            Failure::new(Kind::Usage, "this machine is none of the fleet's hosts, and no host is named")
+                .hint(format!("name one ({}), or --all", known.join(", ")))
+        })?]);
+    }
+    let mut hosts = if args.hosts.is_empty() { Vec::new() } else { named_or_cluster(fleet, &args.hosts)? };
+    let role = args.role.map(|role| match role {
+        Role::Server => fleet::Role::Server,
+        Role::Agent => fleet::Role::Agent,
+    });
+    for host in fleet.hosts.values() {
+        let by_role = role.is_some() && host.role == role;
+        let by_tag = args.tag.as_ref().is_some_and(|tag| host.tags.contains(tag));
+        if (by_role || by_tag) && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    if hosts.is_empty() {
+        return Err(Failure::new(Kind::Usage, "no host of hosts/fleet.toml is of that role or has that tag"));
+    }
+    Ok(hosts)
+}

@@ -1,0 +1,156 @@
+//! `init`: from a new clone to a fleet.toml with keys. The only place where a host key is learnt from the network, so
+//! the only one that shows a fingerprint and asks.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleet::{Address, Fleet, Host, PublicKey, edit};
+use remote::{Cmd, Tool};
+
+use crate::cli::{Global, Init, pair};
+use crate::failure::{Failure, Kind, Result};
+use crate::repository::Repository;
+
+/// One key to write, as it is shown before.
+struct Change {
+    what: String,
+    key: PublicKey,
+    edit: Edit,
+}
+
+enum Edit {
+    Admin(String),
+    Host(fleet::HostName),
+}
+
+pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
+    let repository = Repository::find()?;
+    let fleet = repository.fleet()?;
+    let mut changes = admins(&fleet, args)?;
+    let mut silent = Vec::new();
+    for host in hosts_to_ask(&fleet, args)? {
+        match scan(host, args)? {
+            Some(change) => changes.push(change),
+            None => silent.push(host.name.to_string()),
+        }
+    }
+    changes.retain(|change| match &change.edit {
+        Edit::Admin(name) => fleet.admins.get(name) != Some(&change.key),
+        Edit::Host(name) => fleet.hosts[name].ssh_host_key.as_ref() != Some(&change.key),
+    });
+    if changes.is_empty() && silent.is_empty() {
+        println!("hosts/fleet.toml has a key for every host and an admin: nothing to do");
+        return Ok(());
+    }
+    let mut text = std::fs::read_to_string(repository.fleet_file())?;
+    let before = text.clone();
+    for change in &changes {
+        println!("{}\n  {}", change.what, change.key.fingerprint());
+        if !global.dry_run && confirm(global, change)? {
+            text = apply(&text, change)?;
+        }
+    }
+    if text != before {
+        agenix::write_atomic(&repository.fleet_file(), text.as_bytes())?;
+        println!("written to hosts/fleet.toml");
+    }
+    if silent.is_empty() {
+        return Ok(());
+    }
+    let hint = format!("give an address: cargo xtask init --host {}=ADDRESS", silent[0]);
+    Err(Failure::new(Kind::Unreachable, format!("no answer from {}", silent.join(", "))).hint(hint))
+}
+
+fn apply(text: &str, change: &Change) -> Result<String> {
+    let edited = match &change.edit {
+        Edit::Admin(name) => edit::set_admin(text, name, &change.key),
+        Edit::Host(name) => edit::set_host_key(text, name, &change.key),
+    };
+    edited.map_err(|error| Failure::configuration(format!("failed to edit hosts/fleet.toml: {error}")))
+}
+
+fn admins(fleet: &Fleet, args: &Init) -> Result<Vec<Change>> {
+    let mut sources: Vec<(String, PathBuf)> = Vec::new();
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    for text in &args.admin {
+        let (name, file) = pair(text).ok_or_else(|| usage("--admin", text, "NAME=FILE"))?;
+        // The shell expands a tilde only at the beginning of a word.
+        let file = file.strip_prefix("~/").map_or_else(|| PathBuf::from(file), |rest| home.join(rest));
+        sources.push((name.to_owned(), file));
+    }
+    if sources.is_empty() && fleet.admins.is_empty() {
+        let user = std::env::var("SUDO_USER")
+            .or_else(|_| std::env::var("USER"))
+            .unwrap_or_else(|_| "admin".to_owned());
+        sources.push((user, home.join(".ssh/id_ed25519.pub")));
+    }
+    let change = |(name, file): (String, PathBuf)| {
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Failure::configuration(format!("failed to read your public key {}: {error}", file.display()))
+                .hint("name another with --admin NAME=FILE, or make one: ssh-keygen -t ed25519".to_owned())
+        })?;
+        let key = PublicKey::new(&text).map_err(|error| Failure::configuration(error.to_string()))?;
+        Ok(Change { what: format!("admin {name}, from {}", file.display()), key, edit: Edit::Admin(name) })
+    };
+    sources.into_iter().map(change).collect()
+}
+
+/// Those that were named; else those without a key.
+fn hosts_to_ask<'a>(fleet: &'a Fleet, args: &Init) -> Result<Vec<&'a Host>> {
+    if args.host.is_empty() {
+        return Ok(fleet.hosts.values().filter(|host| host.ssh_host_key.is_none()).collect());
+    }
+    let host = |text: &String| {
+        let (name, _) = pair(text).ok_or_else(|| usage("--host", text, "HOST=ADDRESS"))?;
+        Ok(fleet.host(name)?)
+    };
+    args.host.iter().map(host).collect()
+}
+
+fn usage(flag: &str, text: &str, form: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("{flag} `{text}` is not of the form {form}"))
+}
+
+/// Asks the host's addresses for its key, each for 3 s; `None` when none answers.
+fn scan(host: &Host, args: &Init) -> Result<Option<Change>> {
+    remote::require(Tool::SSH_KEYSCAN)?;
+    let named = args.host.iter().filter_map(|text| pair(text)).find(|(name, _)| *name == host.name.as_str());
+    let addresses = match named {
+        Some((_, address)) => {
+            vec![Address::new(address).map_err(|error| Failure::new(Kind::Usage, error.to_string()))?]
+        }
+        None => host.addresses.clone(),
+    };
+    for address in &addresses {
+        let scan = Cmd::new("ssh-keyscan").args(["-T", "3", "-t", "ed25519", address.as_str()]);
+        let Ok(output) = scan.timeout(Duration::from_secs(10)).run() else { continue };
+        let text = output.text();
+        let line = text.lines().find(|line| !line.starts_with('#'));
+        let key = line.and_then(|line| line.split_once(' ')).and_then(|(_, key)| PublicKey::new(key).ok());
+        if let Some(key) = key {
+            let what = format!("host {}, as {} answers", host.name, address.as_str());
+            return Ok(Some(Change { what, key, edit: Edit::Host(host.name.clone()) }));
+        }
+    }
+    Ok(None)
+}
+
+/// An admin's key comes from the user's own file; a host's came over the network and has to be compared.
+fn confirm(global: &Global, change: &Change) -> Result<bool> {
+    if global.yes || matches!(change.edit, Edit::Admin(_)) {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "a host key has to be confirmed, and nobody can be asked here",
+        )
+        .hint("compare the fingerprints, then run it again with --yes".to_owned()));
+    }
+    print!("  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,78 @@
+//! `kubeconfig`: the administrator's access to the cluster, fetched over the pinned connection.
+
+use std::path::{Path, PathBuf};
+
+use agenix::secrecy::ExposeSecret;
+use remote::ssh::{Session, Ssh};
+
+use crate::cli::{Global, Kubeconfig, url_host};
+use crate::failure::{Failure, Kind, Result, chain};
+use crate::repository::Repository;
+use crate::run::{is_this_machine, ssh_host};
+
+const PORT: u16 = 6443;
+
+pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
+    let repository = Repository::find()?;
+    let fleet = repository.fleet()?;
+    let Some(server) = fleet.first_server() else {
+        return Err(Failure::configuration("no host in hosts/fleet.toml is a server"));
+    };
+    let address = server.node_ip.expect("a validated server has a node_ip");
+    let default = || repository.root().join(".kube").join(format!("{}.yml", server.name));
+    let out = args.out.clone().unwrap_or_else(default);
+    if global.dry_run {
+        println!("would fetch {} from {} and write {}", k3s::KUBECONFIG, server.name, out.display());
+        return Ok(());
+    }
+    let ssh = Ssh::new(&ssh_host(server))?;
+    let session = open(server, &ssh)?;
+    let yaml = session.run_secret(["cat", k3s::KUBECONFIG]).map_err(|error| {
+        let failure =
+            Failure::from(error).during(&format!("failed to read the kubeconfig of {}", server.name));
+        failure.of_kind(Kind::Verification).hint(format!("cargo xtask verify {}", server.name))
+    })?;
+    let yaml = String::from_utf8_lossy(yaml.expose_secret());
+    let url = format!("https://{}:{PORT}", url_host(address));
+    let config = k3s::personalise(&yaml, &fleet.cluster.name, &url)
+        .map_err(|error| Failure::new(Kind::Verification, chain(&error)))?;
+    if out == Path::new("-") {
+        print!("{config}");
+        return Ok(());
+    }
+    write_private(&out, config.as_bytes())?;
+    if global.json {
+        println!("{}", serde_json::json!({"event": "kubeconfig", "path": out, "server": url}));
+    } else {
+        println!("{}: the cluster {} at {url}", out.display(), fleet.cluster.name);
+        println!("try it: kubectl --kubeconfig {} get nodes", remote::quote(&out.display().to_string()));
+    }
+    Ok(())
+}
+
+fn open(server: &fleet::Host, ssh: &Ssh) -> Result<Session> {
+    if is_this_machine(server) {
+        return Ok(Session::local(server.name.as_str()));
+    }
+    let Some(host) = ssh_host(server) else {
+        let message = format!("hosts.{} has no ssh_host_key in hosts/fleet.toml", server.name);
+        return Err(Failure::configuration(message).hint("cargo xtask init".to_owned()));
+    };
+    Ok(ssh.generation()?.connect(&host)?)
+}
+
+/// The kubeconfig holds a private key: 0600 from its first byte on, replaced whole.
+fn write_private(path: &PathBuf, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| {
+        Failure::new(Kind::Unforeseen, format!("failed to write {}: {error}", path.display()))
+    })
+}

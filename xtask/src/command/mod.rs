@@ -1,0 +1,82 @@
+//! One file a command: what was asked for becomes a plan, or an answer.
+
+pub(crate) mod bootstrap;
+pub(crate) mod check;
+pub(crate) mod deploy;
+pub(crate) mod init;
+pub(crate) mod kubeconfig;
+pub(crate) mod rehearse;
+pub(crate) mod test;
+pub(crate) mod verify;
+
+use std::time::Duration;
+
+use fleet::{Fleet, Host};
+
+use crate::cli::Global;
+use crate::failure::Result;
+use crate::playbook::Plan;
+use crate::render::{Terminal, renderer};
+use crate::repository::Repository;
+use crate::run::Run;
+use crate::{identity, render};
+
+/// `--dry-run` prints the plan; otherwise it is executed.
+fn print_or_execute(
+    global: &Global,
+    repository: &Repository,
+    fleet: &Fleet,
+    plan: &Plan,
+    needs: Needs,
+) -> Result<()> {
+    if global.dry_run {
+        print_plan(global, plan);
+        return Ok(());
+    }
+    let terminal = Terminal::new();
+    let rules = if needs.secrets { Some(repository.rules()?) } else { None };
+    let identities = identity::load(global, &terminal)?;
+    let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
+    run.overrides = global.overrides();
+    run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
+    let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
+    run.execute(plan, global.jobs, renderer.as_mut())
+}
+
+/// What a plan needs beyond the fleet.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// Rules and identities.
+    secrets: bool,
+    /// Gates that wait for a host to get well.
+    patience: bool,
+}
+
+fn print_plan(global: &Global, plan: &Plan) {
+    if !global.json {
+        print!("{plan}");
+        return;
+    }
+    for (stage, track, step) in plan.steps() {
+        let value = serde_json::json!({
+            "event": "planned-step",
+            "stage": stage.name, "subject": track.subject, "step": step.name, "about": step.about,
+        });
+        println!("{value}");
+    }
+}
+
+/// The named hosts; without names all of the cluster's.
+fn named_or_cluster<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Host>> {
+    if names.is_empty() {
+        return Ok(fleet.hosts.values().filter(|host| host.role.is_some()).collect());
+    }
+    let mut hosts = Vec::new();
+    for name in names {
+        let host = fleet.host(name)?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    Ok(hosts)
+}

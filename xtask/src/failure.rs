@@ -1,0 +1,212 @@
+//! How every command fails: what, the tool's last lines, a hint, an exit code. One place maps errors to codes.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use console::style;
+use remote::RunError;
+use remote::ssh::ConnectError;
+
+/// What kind of failure, which is its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Unforeseen = 1,
+    Usage = 2,
+    Configuration = 3,
+    Unreachable = 4,
+    Build = 5,
+    Activation = 6,
+    Verification = 7,
+    Interrupted = 130,
+}
+
+/// One failure, as a person reads it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// One line: lower case, verb first, no full stop.
+    pub(crate) message: String,
+    /// The last lines of the command that failed.
+    pub(crate) tail: Vec<String>,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+    /// It was told already, step by step; what is left is the exit code.
+    told: bool,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), tail: Vec::new(), hint: None, told: false }
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, message)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into().or(self.hint);
+        self
+    }
+
+    pub(crate) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    pub(crate) fn tail(mut self, tail: &[String]) -> Self {
+        self.tail = tail.to_vec();
+        self
+    }
+
+    /// What was attempted, in front of what went wrong.
+    pub(crate) fn during(mut self, attempt: &str) -> Self {
+        self.message = format!("{attempt}: {}", self.message);
+        self
+    }
+
+    /// The same kind, with nothing left to say.
+    pub(crate) fn told(kind: Kind) -> Self {
+        Self { told: true, ..Self::new(kind, "") }
+    }
+
+    /// Prints it and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if !self.told {
+            eprint!("{self}");
+        }
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+/// As it is printed: a line, the tool's lines, the hint.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", style("error:").red().bold().for_stderr(), self.message)?;
+        for line in &self.tail {
+            writeln!(f, "  {} {line}", style("│").dim().for_stderr())?;
+        }
+        match &self.hint {
+            Some(hint) => writeln!(f, "{} {hint}", style("hint:").cyan().bold().for_stderr()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The chain of causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let kind = match &error {
+            RunError::Missing { .. } => Kind::Configuration,
+            RunError::Interrupted { .. } => Kind::Interrupted,
+            _ => Kind::Unforeseen,
+        };
+        Self::new(kind, chain(&error)).tail(error.tail())
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let hint = match &error {
+            ConnectError::Run(_) => {
+                let ConnectError::Run(error) = error else { unreachable!("matched above") };
+                return error.into();
+            }
+            ConnectError::WrongKey { host, .. } => format!(
+                "either another machine has its address, or {host} was reinstalled. Compare fingerprints over a path you \
+                 trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"
+            ),
+            ConnectError::Refused { .. } => {
+                "is your key one of [admins], was the host deployed with it, and is it in your ssh agent?"
+                    .to_owned()
+            }
+            ConnectError::Silent { .. } => {
+                "is the host up, is the mesh connected (`tailscale status`), are its addresses right?"
+                    .to_owned()
+            }
+        };
+        Self::new(Kind::Unreachable, chain(&error)).hint(hint)
+    }
+}
+
+impl From<fleet::FleetError> for Failure {
+    fn from(error: fleet::FleetError) -> Self {
+        let kind = match error {
+            fleet::FleetError::UnknownHost { .. } => Kind::Usage,
+            _ => Kind::Configuration,
+        };
+        Self::new(kind, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<remote::MissingTool> for Failure {
+    fn from(error: remote::MissingTool) -> Self {
+        Self::configuration(error.to_string()).hint(error.tool.remedy.to_owned())
+    }
+}
+
+impl From<lab::LabError> for Failure {
+    fn from(error: lab::LabError) -> Self {
+        let tail = match &error {
+            lab::LabError::Run(error) => error.tail().to_vec(),
+            _ => Vec::new(),
+        };
+        Self::configuration(chain(&error)).tail(&tail).hint(error.hint())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Kind::Unforeseen, format!("{error:#}"))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Kind::Unforeseen, error.to_string())
+    }
+}
+
+/// The errors of agenix carry hints of their own; only their kind is ours.
+macro_rules! from_agenix {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::configuration(chain(&error)).hint(Some(error.hint()))
+            }
+        }
+    )+};
+}
+
+from_agenix!(
+    agenix::RulesError,
+    agenix::RuleError,
+    agenix::DecryptError,
+    agenix::IdentityError,
+    agenix::FileError
+);
+
+impl From<agenix::EncryptError> for Failure {
+    fn from(error: agenix::EncryptError) -> Self {
+        Self::configuration(chain(&error)).hint(error.hint())
+    }
+}
+
+impl From<agenix::WriteError> for Failure {
+    fn from(error: agenix::WriteError) -> Self {
+        Self::new(Kind::Unforeseen, chain(&error)).hint(error.hint())
+    }
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask`: one command that operates a NixOS and K3s cluster from its repository.
+//!
+//! This crate parses, composes and renders. What it composes: `fleet` and `agenix` say what should be, a playbook makes
+//! a plan of it, `pipeline` executes the plan, and its steps reach the hosts through `remote`.
+
+mod cli;
+mod command;
+mod failure;
+mod identity;
+mod playbook;
+mod render;
+mod repository;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let watched = remote::watch_for_interrupts();
+    if let Err(error) = watched {
+        eprintln!("warning: ctrl-C cannot be handled in order: {error}");
+    }
+    let result = match &cli.command {
+        Command::Deploy(args) => command::deploy::run(&cli.global, args),
+        Command::BootstrapCluster => command::bootstrap::run(&cli.global),
+        Command::Verify(args) => command::verify::run(&cli.global, args),
+        Command::Check => command::check::run(&cli.global),
+        Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
+        Command::Init(args) => command::init::run(&cli.global, args),
+        Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
+        Command::Test(args) => command::test::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,45 @@
+//! What a step can do, as data.
+
+use std::fmt;
+
+use fleet::HostName;
+
+/// One step's work. `run` carries it out; `--dry-run` prints the plan that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Open a session with the host.
+    Connect { host: HostName },
+    /// Make the server token's secret, or encrypt it anew where its recipients are not those of the rules.
+    ServerToken,
+    /// Resolve the flake to a store path. With agents, their token's secret is part of it, if only as a placeholder.
+    Snapshot { with_agents: bool },
+    /// Build the host's system where fleet.toml says.
+    Build { host: HostName },
+    /// Do something with the system that was built.
+    Activate { host: HostName, target: Target },
+    /// Look whether the host is well. `server` knows the nodes.
+    Gate { host: HostName, server: Option<HostName> },
+    /// Copy the server's agent token into its secret, if it differs.
+    AgentToken { server: HostName },
+}
+
+/// How far an activation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The running system.
+    Running,
+    /// The boot default.
+    Boot,
+    /// Nothing: only tell what would happen.
+    DryRun,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "activate it, the boot default stays as it is",
+            Self::Boot => "make it the boot default",
+            Self::DryRun => "tell what an activation would do",
+        })
+    }
+}

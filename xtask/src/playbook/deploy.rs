@@ -1,0 +1,180 @@
+//! The pipeline that `deploy` and `bootstrap-cluster` share.
+
+use fleet::{BuildOn, Fleet, Host, Role};
+use pipeline::{Step, Track};
+
+use super::{Action, Plan, REPOSITORY, Target, connect_stage, gate_step, with_consulted};
+use crate::cli::Goal;
+
+/// What the plan does about a server token that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A deploy expects it.
+    Expect,
+    /// A bootstrap makes it.
+    Make,
+}
+
+/// The plan that takes these hosts to the goal. `hosts` may be in any order; the plan is in the cluster's.
+pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, token: Token) -> Plan {
+    let mut plan = Plan::new(title);
+    let of = |role: Option<Role>| hosts.iter().copied().filter(|host| host.role == role).collect::<Vec<_>>();
+    let (agents, others) = (of(Some(Role::Agent)), of(None));
+    let servers: Vec<&Host> =
+        fleet.with_role(Role::Server).into_iter().filter(|host| hosts.contains(host)).collect();
+
+    connect_stage(&mut plan, fleet, &with_consulted(fleet, hosts, true));
+    plan.stage("repository", vec![Track::new(REPOSITORY, repository_steps(token, !agents.is_empty()))]);
+    plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, vec![build_step(host)])).collect());
+    for server in &servers {
+        plan.stage("server", vec![Track::new(&server.name, host_steps(fleet, server, goal))]);
+    }
+    if !agents.is_empty() && activates(goal) {
+        token_stages(&mut plan, fleet, &servers, &agents);
+    }
+    plan.stage(
+        "agents",
+        agents.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect(),
+    );
+    plan.stage(
+        "others",
+        others.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect(),
+    );
+    if activates(goal) {
+        let verify = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
+        plan.stage("verify", verify.collect());
+    }
+    plan
+}
+
+/// Does the goal change what runs?
+fn activates(goal: Goal) -> bool {
+    matches!(goal, Goal::Switch | Goal::Test)
+}
+
+fn repository_steps(token: Token, with_agents: bool) -> Vec<Step<Action>> {
+    let mut steps = Vec::new();
+    if token == Token::Make {
+        let about = "make the server token if there is none, encrypted to admins and servers";
+        steps.push(Step::new("server token", about, Action::ServerToken));
+    }
+    let about = "resolve the flake once; every host is built from it";
+    steps.push(Step::new("snapshot", about, Action::Snapshot { with_agents }));
+    steps
+}
+
+/// The token comes from a server that is well, whether or not this run changes it; and agents are built with it before
+/// the first of them is touched.
+fn token_stages(plan: &mut Plan, fleet: &Fleet, servers: &[&Host], agents: &[&Host]) {
+    let Some(server) = fleet.first_server() else { return };
+    let mut steps = Vec::new();
+    if servers.is_empty() {
+        steps.push(gate_step(fleet, server));
+    }
+    let about =
+        format!("compare {}'s with the secret; encrypt it to admins and agents if it differs", server.name);
+    steps.push(Step::new("agent token", about, Action::AgentToken { server: server.name.clone() }));
+    plan.stage("agent token", vec![Track::new(&server.name, steps)]);
+    let builds = agents.iter().map(|host| Track::new(&host.name, vec![build_step(host)]));
+    plan.stage("build with token", builds.collect());
+}
+
+fn build_step(host: &Host) -> Step<Action> {
+    let place = match &host.build_on {
+        BuildOn::Target => "on the host itself".to_owned(),
+        BuildOn::Local => "on this machine".to_owned(),
+        BuildOn::Host(name) => format!("on {name}"),
+    };
+    Step::new("build", format!("build its system {place}"), Action::Build { host: host.name.clone() })
+}
+
+/// Test first, then boot: a host's boot default never points at a system that failed its gate.
+fn host_steps(fleet: &Fleet, host: &Host, goal: Goal) -> Vec<Step<Action>> {
+    let activate = |target: Target| {
+        let name = match target {
+            Target::Running => "activate",
+            Target::Boot => "boot default",
+            Target::DryRun => "dry-activate",
+        };
+        Step::new(name, target.to_string(), Action::Activate { host: host.name.clone(), target })
+    };
+    match goal {
+        Goal::Switch => vec![activate(Target::Running), gate_step(fleet, host), activate(Target::Boot)],
+        Goal::Test => vec![activate(Target::Running), gate_step(fleet, host)],
+        Goal::Boot => vec![activate(Target::Boot)],
+        Goal::DryActivate => vec![activate(Target::DryRun)],
+        Goal::Build => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLEET: &str = r#"
+        [cluster]
+        name = "mercury"
+        domain = "mercury"
+        [hosts.attic]
+        [hosts.maia]
+        role = "agent"
+        node_ip = "100.64.0.5"
+        [hosts.ocean]
+        role = "server"
+        node_ip = "100.64.0.6"
+        build_on = "attic"
+    "#;
+
+    /// Stages as `name: subject[step step] subject[…]`.
+    fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
+        let fleet = Fleet::parse(FLEET).unwrap();
+        let hosts: Vec<&Host> = hosts.iter().map(|name| fleet.host(name).unwrap()).collect();
+        let plan = deploy("test".to_owned(), &fleet, &hosts, goal, token);
+        let track = |track: &Track<Action>| {
+            let steps: Vec<&str> = track.steps.iter().map(|step| step.name.as_str()).collect();
+            format!("{}[{}]", track.subject, steps.join(", "))
+        };
+        let line = |stage: &pipeline::Stage<Action>| {
+            format!("{}: {}", stage.name, stage.tracks.iter().map(track).collect::<Vec<_>>().join(" "))
+        };
+        plan.stages.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_bootstrap_is_server_then_token_then_agents() {
+        expect_test::expect![[r#"
+            connect: attic[connect] maia[connect] ocean[connect]
+            repository: repository[server token, snapshot]
+            build: maia[build] ocean[build]
+            server: ocean[activate, verify, boot default]
+            agent token: ocean[agent token]
+            build with token: maia[build]
+            agents: maia[activate, verify, boot default]
+            verify: maia[verify] ocean[verify]"#]]
+        .assert_eq(&outline(&["maia", "ocean"], Goal::Switch, Token::Make).join("\n"));
+    }
+
+    #[test]
+    fn an_agent_alone_still_asks_the_server_and_changes_it_in_nothing() {
+        expect_test::expect![[r#"
+            connect: maia[connect] ocean[connect]
+            repository: repository[snapshot]
+            build: maia[build]
+            agent token: ocean[verify, agent token]
+            build with token: maia[build]
+            agents: maia[activate, verify, boot default]
+            verify: maia[verify]"#]]
+        .assert_eq(&outline(&["maia"], Goal::Switch, Token::Expect).join("\n"));
+    }
+
+    #[test]
+    fn no_other_host_than_those_of_the_plan_is_contacted() {
+        assert_eq!(outline(&["attic"], Goal::Build, Token::Expect), {
+            ["connect: attic[connect]", "repository: repository[snapshot]", "build: attic[build]"]
+        });
+        assert_eq!(
+            outline(&["ocean"], Goal::Boot, Token::Expect).last().unwrap(),
+            "server: ocean[boot default]"
+        );
+    }
+}

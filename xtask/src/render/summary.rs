@@ -1,0 +1,97 @@
+//! The end of a run: a table with a row a host, then every failure in full.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use console::{measure_text_width, style};
+use pipeline::{Outcome, Report};
+
+use crate::failure::Failure;
+use crate::playbook::Plan;
+
+/// `0.4 s`, `12 s`, `3 min 20 s`.
+pub(super) fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match duration.as_secs() {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{seconds:.0} s"),
+        whole => format!("{} min {} s", whole / 60, whole % 60),
+    }
+}
+
+pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
+    let mut text = String::from("\n");
+    let mut subjects: Vec<&str> = Vec::new();
+    for (_, track, _) in plan.steps() {
+        if !subjects.contains(&track.subject.as_str()) {
+            subjects.push(&track.subject);
+        }
+    }
+    let heading =
+        ["", "did", "skipped", "time", "outcome"].map(|title| style(title).bold().for_stderr().to_string());
+    let rows: Vec<[String; 5]> =
+        std::iter::once(heading).chain(subjects.iter().map(|s| row(s, report))).collect();
+    let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
+    for row in &rows {
+        let cell = |column: usize, right: bool| {
+            let pad = " ".repeat(width(column) - measure_text_width(&row[column]));
+            if right { format!("{pad}{}", row[column]) } else { format!("{}{pad}", row[column]) }
+        };
+        let cells = [cell(0, false), cell(1, true), cell(2, true), cell(3, true), row[4].clone()];
+        let _ = writeln!(text, "  {}", cells.join("  "));
+    }
+    let _ = writeln!(text, "\n{}", verdict(report));
+    for failure in &report.failures {
+        let _ = write!(text, "\n{}", failure.error);
+    }
+    text
+}
+
+fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
+    let of_subject = || report.steps.iter().filter(|step| step.step.subject == subject);
+    let count =
+        |wanted: fn(&Outcome) -> bool| of_subject().filter(|step| wanted(&step.outcome)).count().to_string();
+    let elapsed: Duration = of_subject().map(|step| step.elapsed).sum();
+    let not_reached = report.not_reached.iter().find(|step| step.subject == subject);
+    let failed = report.failures.iter().find(|failure| failure.step.subject == subject);
+    let outcome = match (failed, not_reached) {
+        (Some(failure), _) => style(format!("failed at {}", failure.step.step)).red(),
+        (None, Some(step)) if of_subject().next().is_none() => {
+            style(format!("not touched; first would be {}", step.step)).yellow()
+        }
+        (None, Some(step)) => style(format!("stopped before {} ({})", step.step, step.stage)).yellow(),
+        (None, None) => {
+            let last = of_subject().last().map(|step| match &step.outcome {
+                Outcome::Done { detail } => detail.clone(),
+                Outcome::Skipped { reason } => reason.clone(),
+                Outcome::Failed { error } => error.clone(),
+            });
+            style(last.unwrap_or_default())
+        }
+    };
+    [
+        subject.to_owned(),
+        count(|outcome| matches!(outcome, Outcome::Done { .. })),
+        count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
+        time(elapsed),
+        outcome.for_stderr().to_string(),
+    ]
+}
+
+fn verdict(report: &Report<Failure>) -> String {
+    let elapsed = time(report.elapsed);
+    let changed = report.steps.iter().any(|step| {
+        matches!(step.outcome, Outcome::Done { .. })
+            && ["activate", "boot default", "server token", "agent token"].contains(&step.step.step.as_str())
+    });
+    if !report.failures.is_empty() {
+        let text = format!("failed after {elapsed}; {} steps were not reached", report.not_reached.len());
+        return style(text).red().bold().for_stderr().to_string();
+    }
+    let text = if changed {
+        format!("done in {elapsed}")
+    } else {
+        format!("all is well; nothing was changed ({elapsed})")
+    };
+    style(text).green().bold().for_stderr().to_string()
+}

@@ -1,0 +1,130 @@
+//! The repository that we stand in: where it is, what its fleet is, what its rules are, what git knows of it.
+
+use std::path::{Path, PathBuf};
+
+use agenix::{Rules, SecretPath};
+use fleet::Fleet;
+use remote::{Cmd, RunError, Tool};
+
+use crate::failure::{Failure, Result};
+
+/// The secret that servers join with.
+pub(crate) const SERVER_TOKEN: &str = "secrets/k3s-server-token.age";
+/// The secret that agents join with: a copy of what the server made.
+pub(crate) const AGENT_TOKEN: &str = "secrets/k3s-agent-token.age";
+
+const FLEET: &str = "hosts/fleet.toml";
+const RULES: &str = "secrets.nix";
+
+/// A git repository with a fleet.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    root: PathBuf,
+}
+
+impl Repository {
+    /// The one around the current folder.
+    pub(crate) fn find() -> Result<Self> {
+        remote::require(Tool::GIT)?;
+        let top = Cmd::new("git").args(["rev-parse", "--show-toplevel"]).run();
+        let root = match top {
+            Ok(output) => PathBuf::from(output.text()),
+            Err(error @ RunError::Failed { .. })
+                if error.tail().iter().any(|l| l.contains("not a git repository")) =>
+            {
+                return Err(Failure::configuration(
+                    "this is no git repository, and flakes see only what git knows",
+                )
+                .hint(
+                    "run it in your cluster's repository; for a new one: git init && git add --all"
+                        .to_owned(),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !root.join(FLEET).is_file() {
+            return Err(Failure::configuration(format!("{FLEET} does not exist in {}", root.display()))
+                .hint("run it in your cluster's repository".to_owned()));
+        }
+        Ok(Self { root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn fleet_file(&self) -> PathBuf {
+        self.root.join(FLEET)
+    }
+
+    pub(crate) fn fleet(&self) -> Result<Fleet> {
+        let text = std::fs::read_to_string(self.fleet_file());
+        let text =
+            text.map_err(|error| Failure::configuration(format!("failed to read {FLEET}: {error}")))?;
+        Ok(Fleet::parse(&text)?)
+    }
+
+    /// secrets.nix, evaluated by nix: once a run.
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        if !self.root.join(RULES).is_file() {
+            return Err(Failure::configuration(format!("{RULES} does not exist in {}", self.root.display())));
+        }
+        remote::require(Tool::NIX_INSTANTIATE)?;
+        let argv = agenix::evaluate_argv(Path::new(RULES));
+        let evaluate = Cmd::new(&argv[0]).args(&argv[1..]).dir(&self.root);
+        let evaluate = evaluate.timeout(remote::nix::EVALUATION_TIMEOUT).label("nix-instantiate");
+        let output = evaluate.run().map_err(|error| {
+            // Nix tells its reason on one line, and where it comes from on many.
+            let said = error.tail().iter().find(|line| line.trim_start().starts_with("error:"));
+            let hint =
+                error.tail().iter().find_map(|line| line.trim().strip_prefix("hint: ").map(str::to_owned));
+            let reason = said.map(|line| line.trim().trim_start_matches("error: ").to_owned());
+            let reason = reason.unwrap_or_else(|| error.to_string());
+            let failure = Failure::configuration(format!("{RULES} does not evaluate: {reason}"));
+            failure.tail(error.tail()).hint(hint)
+        })?;
+        Ok(Rules::from_json(&String::from_utf8_lossy(&output.stdout))?)
+    }
+
+    /// Does the secret's file exist?
+    pub(crate) fn has(&self, secret: &SecretPath) -> bool {
+        secret.in_repository(&self.root).exists()
+    }
+
+    pub(crate) fn read_secret(&self, secret: &SecretPath) -> Result<Vec<u8>> {
+        let path = secret.in_repository(&self.root);
+        std::fs::read(path)
+            .map_err(|error| Failure::configuration(format!("failed to read {secret}: {error}")))
+    }
+
+    /// Replaces the file whole, and lets git know that it is there.
+    pub(crate) fn write_secret(&self, secret: &SecretPath, ciphertext: &[u8]) -> Result<()> {
+        agenix::write_atomic(&secret.in_repository(&self.root), ciphertext)?;
+        Cmd::new("git").args(["add", "--intent-to-add", "--", secret.as_str()]).dir(&self.root).run()?;
+        Ok(())
+    }
+
+    /// New files that a flake would need and git does not know. Secrets are not among them: we add those ourselves.
+    pub(crate) fn invisible_files(&self) -> Result<Vec<String>> {
+        let list = Cmd::new("git").args(["ls-files", "-z", "--others", "--exclude-standard"]).dir(&self.root);
+        let output = list.label("git ls-files").run()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let needed =
+            |name: &&str| name.ends_with(".nix") || name.starts_with("hosts/") || *name == "flake.lock";
+        Ok(text.split('\0').filter(|name| !name.is_empty()).filter(needed).map(str::to_owned).collect())
+    }
+
+    /// Refuses while a flake would not see what stands in the tree.
+    pub(crate) fn require_visible(&self) -> Result<()> {
+        let files = self.invisible_files()?;
+        let Some(first) = files.first() else { return Ok(()) };
+        let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
+        let message = format!("git does not know {first}{more}, so the flake does not see it");
+        Err(Failure::configuration(message).hint(format!("git add -N {}", remote::quote_all(&files))))
+    }
+}
+
+/// One of the two tokens' paths, which are constants.
+pub(crate) fn secret(path: &str) -> SecretPath {
+    SecretPath::parse(path).expect("the tokens' paths are relative and plain")
+}

@@ -1,0 +1,110 @@
+//! Snapshot and build: everything that happens before a host changes.
+
+use std::path::Path;
+
+use fleet::{BuildOn, HostName};
+use pipeline::{Outcome, Progress};
+use remote::nix;
+use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
+
+use super::{Built, Run, done, skipped};
+use crate::failure::{Failure, Kind, Result, chain};
+use crate::repository::{AGENT_TOKEN, secret};
+
+/// What the agents are built with before the server has made their token. Never activated: the token's step comes
+/// between, and every agent is built again after it.
+const PLACEHOLDER: &[u8] = b"no token yet: replaced before any agent is touched\n";
+
+impl Run<'_> {
+    pub(super) fn snapshot(&self, with_agents: bool) -> Result<Outcome> {
+        remote::require(remote::Tool::NIX)?;
+        self.repository.require_visible()?;
+        let metadata = nix::flake_metadata(self.repository.root(), &self.overrides).run()?;
+        let path = nix::metadata_path(&metadata.stdout).map_err(|error| {
+            Failure::new(Kind::Unforeseen, format!("failed to read nix flake metadata: {error}"))
+        })?;
+        let token = secret(AGENT_TOKEN);
+        let placeholder = with_agents && !self.repository.has(&token);
+        let snapshot = if placeholder { add_file(&path, token.as_str(), PLACEHOLDER)? } else { path };
+        let short = short(&snapshot);
+        self.state().snapshot = Some(snapshot);
+        done(if placeholder { format!("{short}, without an agent token yet") } else { short })
+    }
+
+    pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
+        remote::require(remote::Tool::NIXOS_REBUILD)?;
+        let snapshot = self.state().snapshot.clone().expect("a plan takes a snapshot before it builds");
+        if self.state().built.get(name).is_some_and(|built| built.snapshot == snapshot) {
+            return skipped("built already, the token is unchanged");
+        }
+        let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
+        let output = self.rebuild(name, Action::Build, &source, progress).map_err(|failure| {
+            let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
+            let hint = "no host was changed by this; `-v` shows all of the build's output".to_owned();
+            let hint = failure.hint.clone().unwrap_or(hint);
+            failure.of_kind(kind).hint(hint).during(&format!("failed to build {name}"))
+        })?;
+        // Standard output is one line, the path, when all went well: anything else is not a system.
+        if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
+            let message = format!("failed to build {name}: nixos-rebuild printed no store path");
+            return Err(Failure::new(Kind::Build, message));
+        }
+        let detail = short(&output);
+        self.state().built.insert(name.clone(), Built { system: output, snapshot });
+        done(detail)
+    }
+
+    /// The token is put into the snapshot, not taken from the tree: what else changed there since is not for this run.
+    pub(super) fn put_into_snapshot(&self, file: &str, bytes: &[u8]) -> Result<()> {
+        let snapshot =
+            self.state().snapshot.clone().expect("a plan takes a snapshot before it copies a token");
+        if std::fs::read(Path::new(&snapshot).join(file)).is_ok_and(|old| old == bytes) {
+            return Ok(());
+        }
+        let snapshot = add_file(&snapshot, file, bytes)?;
+        self.state().snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    /// Calls nixos-rebuild for a host, where fleet.toml says; gives what it printed.
+    pub(super) fn rebuild(
+        &self,
+        name: &HostName,
+        action: Action,
+        source: &Source,
+        progress: &Progress<Failure>,
+    ) -> Result<String> {
+        let session = self.session(name);
+        let target = session.destination();
+        let builder = match &self.host(name).build_on {
+            BuildOn::Target => target.clone(),
+            BuildOn::Local => None,
+            BuildOn::Host(builder) => self.session(builder).destination(),
+        };
+        // A build leaves a link in the folder it runs in.
+        let dir = tempfile::tempdir()?;
+        let rebuild = Rebuild {
+            action,
+            source,
+            placement: &Placement { target, builder },
+            overrides: &self.overrides,
+            ssh_options: session.nix_options(),
+            dir: dir.path(),
+        };
+        Ok(rebuild.command().run_watched(&|line| progress.line(line))?.text())
+    }
+}
+
+fn add_file(snapshot: &str, file: &str, bytes: &[u8]) -> Result<String> {
+    nix::snapshot_with_file(Path::new(snapshot), Path::new(file), bytes)
+        .map_err(|error| Failure::new(Kind::Unforeseen, chain(&error)))
+}
+
+/// A store path as a person reads it: eight digits of its hash, and its name.
+pub(super) fn short(path: &str) -> String {
+    let name = path.trim_start_matches("/nix/store/");
+    match name.split_once('-') {
+        Some((hash, name)) if hash.len() > 8 => format!("{}…-{name}", &hash[..8]),
+        _ => name.to_owned(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Reaching a host: at its first address that answers with the pinned key, or without ssh where it is this machine.
+
+use std::sync::Arc;
+
+use fleet::{Host, HostName, PublicKey};
+use pipeline::Outcome;
+use remote::ssh::{self, Session};
+
+use super::{Run, done};
+use crate::failure::{Failure, Result};
+
+impl Run<'_> {
+    pub(super) fn connect(&self, name: &HostName) -> Result<Outcome> {
+        let session = self.open(name)?;
+        let detail = match session.destination() {
+            None => "this machine, without ssh".to_owned(),
+            Some(destination) => destination,
+        };
+        self.state().sessions.insert(name.clone(), Arc::new(session));
+        done(detail)
+    }
+
+    /// A session that shares nothing with those before it.
+    pub(super) fn open(&self, name: &HostName) -> Result<Session> {
+        let host = self.host(name);
+        if is_this_machine(host) {
+            return Ok(Session::local(name.as_str()));
+        }
+        remote::require(remote::Tool::SSH)?;
+        let Some(host) = ssh_host(host) else {
+            let message = format!("hosts.{name} has no ssh_host_key in hosts/fleet.toml");
+            return Err(Failure::configuration(message).hint("cargo xtask init".to_owned()));
+        };
+        Ok(self.ssh.generation()?.connect(&host)?)
+    }
+}
+
+/// The host as ssh needs it; nothing while its key is not pinned.
+pub(crate) fn ssh_host(host: &Host) -> Option<ssh::Host> {
+    let key = host.ssh_host_key.as_ref()?;
+    Some(ssh::Host {
+        name: host.name.to_string(),
+        addresses: host.addresses.iter().map(|address| address.as_str().to_owned()).collect(),
+        key: key.bare(),
+    })
+}
+
+/// By its host key and not by its name: any laptop may be called ocean.
+pub(crate) fn is_this_machine(host: &Host) -> bool {
+    let keys = ["/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssh/ssh_host_rsa_key.pub"];
+    let own = keys.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    let own = own.filter_map(|text| PublicKey::new(&text).ok());
+    host.ssh_host_key.as_ref().is_some_and(|pinned| own.into_iter().any(|key| key == *pinned))
+}

@@ -1,0 +1,257 @@
+//! The gate: is this host well? Over a fresh connection, every finding with its evidence, until all is well or the
+//! time is up. `verify` is the same with no time: it looks once.
+
+use std::time::{Duration, Instant};
+
+use agenix::secrecy::{ExposeSecret, SecretSlice};
+use fleet::{Host, HostName, Role};
+use k3s::node::Node;
+use k3s::unit::Unit;
+use pipeline::{Outcome, Progress};
+use remote::RunError;
+use remote::ssh::Session;
+
+use super::build::short;
+use super::{Run, done, host};
+use crate::failure::{Failure, Kind, Result};
+
+/// Where agenix puts an agent's token.
+pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
+const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
+const POLL: Duration = Duration::from_millis(500);
+
+/// What is not well: what, in words, and what to do.
+struct Finding {
+    what: String,
+    evidence: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), evidence: Vec::new(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn gate(
+        &self,
+        name: &HostName,
+        server: Option<&HostName>,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
+        let start = Instant::now();
+        loop {
+            let seen = self.open(name).and_then(|session| self.look_at(name, server, &session));
+            let late = start.elapsed() >= self.patience || remote::interrupted();
+            match seen {
+                Ok((evidence, findings)) if findings.is_empty() => return done(evidence),
+                Ok((_, findings)) if late => return Err(self.not_well(name, findings, start.elapsed())),
+                Err(failure) if late || failure.kind == Kind::Interrupted => {
+                    return Err(failure.during(&format!("failed to verify {name}")));
+                }
+                Ok((_, findings)) => progress.line(&findings[0].what),
+                Err(failure) => progress.line(&failure.message),
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn not_well(&self, name: &HostName, mut findings: Vec<Finding>, waited: Duration) -> Failure {
+        let first = findings.remove(0);
+        let waited =
+            if self.patience.is_zero() { String::new() } else { format!(", after {} s", waited.as_secs()) };
+        let more = findings.into_iter().map(|finding| format!("also: {}", finding.what));
+        let tail: Vec<String> = first.evidence.into_iter().chain(more).collect();
+        let hint = first.hint.unwrap_or_else(|| format!("on {name}: systemctl --failed; journalctl -u k3s"));
+        let message = format!("{name} is not well{waited}: {}", first.what);
+        Failure::new(Kind::Verification, message).tail(&tail).hint(hint)
+    }
+
+    /// Everything at once: what is well, in a line, and what is not, the likeliest cause first.
+    fn look_at(
+        &self,
+        name: &HostName,
+        server: Option<&HostName>,
+        session: &Session,
+    ) -> Result<(String, Vec<Finding>)> {
+        let host = self.host(name);
+        let mut findings = self.system_findings(name, session)?;
+        let Some(role) = host.role else { return Ok(("no unit failed".to_owned(), findings)) };
+        let secret = if role == Role::Server { SERVER_SECRET } else { AGENT_SECRET };
+        findings.extend(secret_finding(session, secret)?);
+        let unit = host::k3s_unit(session)?;
+        findings.extend(unit_finding(name, unit.as_ref()));
+        let Some(unit) = unit.filter(Unit::is_active) else { return Ok((String::new(), findings)) };
+        let server = server.filter(|server| *server != name);
+        let asked = server.map(|server| self.session(server));
+        let asked = asked.as_deref().unwrap_or(session);
+        if role == Role::Server {
+            findings.extend(readyz_finding(session)?);
+        } else {
+            findings.extend(self.token_finding(name, session, asked)?);
+        }
+        let node = node_findings(host, &unit, session, asked)?;
+        Ok(match node {
+            Ok(evidence) => (evidence, findings),
+            Err(finding) => {
+                findings.push(finding);
+                (String::new(), findings)
+            }
+        })
+    }
+
+    /// What this run itself knows: the system that should run, the units that had failed before.
+    fn system_findings(&self, name: &HostName, session: &Session) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let before = self.state().failed_before.get(name).cloned();
+        if let Some(before) = before {
+            let wanted = self.state().built.get(name).map(|built| built.system.clone());
+            let running = host::systems(session)?.running;
+            if wanted != running {
+                let runs = running.as_deref().map_or("nothing".to_owned(), short);
+                findings.push(Finding::new(format!("it runs {runs}, not what was activated")));
+            }
+            let new: Vec<String> =
+                host::failed_units(session)?.into_iter().filter(|u| !before.contains(u)).collect();
+            if !new.is_empty() {
+                let hint = format!("on {name}: journalctl -u {}", new[0]);
+                findings.push(Finding::new(format!("{} failed", new.join(", "))).hint(hint));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Does the agent have the server's agent token? By a digest that is keyed anew each time, so that the token itself
+    /// need not travel and the digest is of no use to anybody.
+    fn token_finding(&self, name: &HostName, session: &Session, server: &Session) -> Result<Option<Finding>> {
+        let mut salt = vec![0; 32];
+        getrandom::getrandom(&mut salt).map_err(|error| {
+            Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
+        })?;
+        let salt = SecretSlice::from(salt);
+        let (ours, theirs) =
+            (digest(session, AGENT_SECRET, &salt)?, digest(server, k3s::AGENT_TOKEN, &salt)?);
+        if ours.is_none() || theirs.is_none() || ours == theirs {
+            return Ok(None);
+        }
+        let what = format!("its token is not the agent token of {}", server.name());
+        Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
+    }
+}
+
+/// `None` where the file cannot be read: another check tells.
+fn digest(session: &Session, file: &str, salt: &SecretSlice<u8>) -> Result<Option<String>> {
+    let script = "{ cat; tr -d '[:space:]' < \"$1\"; } | sha256sum && test -r \"$1\"";
+    let salt = SecretSlice::from(salt.expose_secret().to_vec());
+    let command =
+        session.command(["sh", "-c", script, "sh", file]).stdin(salt).label(format!("comparing {file}"));
+    match command.run() {
+        Ok(output) => Ok(Some(output.text())),
+        Err(error) if error.code().is_some_and(|code| code != 255) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn secret_finding(session: &Session, path: &str) -> Result<Option<Finding>> {
+    let hint = "does the secret name this host as a reader? cargo xtask check";
+    let stat = match session.run(["stat", "--dereference", "--format", "%s %a %U", path]) {
+        Ok(output) => output.text(),
+        Err(error) if error.code() == Some(1) => {
+            return Ok(Some(
+                Finding::new(format!("{path} is missing: the secret was not decrypted")).hint(hint),
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(match stat.split(' ').collect::<Vec<_>>()[..] {
+        ["0", ..] => Some(Finding::new(format!("{path} is empty")).hint(hint)),
+        [_, "400", "root"] => None,
+        [_, mode, owner] => {
+            Some(Finding::new(format!("{path} has mode {mode} and owner {owner}, not 400 and root")))
+        }
+        _ => Some(Finding::new(format!("{path} cannot be looked at: {stat}"))),
+    })
+}
+
+fn unit_finding(name: &HostName, unit: Option<&Unit>) -> Option<Finding> {
+    match unit {
+        None => Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}"))),
+        Some(unit) if !unit.is_active() => {
+            let hint = format!("on {name}: journalctl -u {0}; systemctl start {0}", unit.id);
+            Some(Finding::new(format!("{} is not running: {}", unit.id, unit.state())).hint(hint))
+        }
+        Some(_) => None,
+    }
+}
+
+fn readyz_finding(session: &Session) -> Result<Option<Finding>> {
+    match session.run(["k3s", "kubectl", "get", "--raw", "/readyz"]) {
+        Ok(output) if output.text() == "ok" => Ok(None),
+        Ok(output) => Ok(Some(Finding::new(format!("its API server is not ready: {}", output.text())))),
+        Err(error) if error.code() == Some(255) => Err(error.into()),
+        Err(error) => Ok(Some(api_finding(session, &error))),
+    }
+}
+
+fn api_finding(server: &Session, error: &RunError) -> Finding {
+    let said = error.tail().last().cloned().unwrap_or_else(|| error.to_string());
+    Finding::new(format!("the API server on {} does not answer: {said}", server.name()))
+}
+
+/// The node as the server sees it: there, Ready, at its address, heard of since its unit started.
+fn node_findings(
+    host: &Host,
+    unit: &Unit,
+    session: &Session,
+    server: &Session,
+) -> Result<std::result::Result<String, Finding>> {
+    let list = match server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]) {
+        Ok(output) => output.stdout,
+        Err(error) if error.code() == Some(255) => return Err(error.into()),
+        Err(error) => return Ok(Err(api_finding(server, &error))),
+    };
+    let nodes = k3s::node::parse_list(&list).map_err(|error| {
+        Failure::new(Kind::Verification, format!("failed to read the node list: {error}"))
+    })?;
+    let node = nodes.iter().find(|node| node.name == host.name.as_str());
+    let Some(problem) = node_problem(host, unit, node) else {
+        let version = node.map(|node| node.version.as_str()).unwrap_or_default();
+        return Ok(Ok(format!("{} runs, node Ready, {version}", unit.id)));
+    };
+    let journal = host::k3s_journal(session, unit)?;
+    Ok(Err(match k3s::journal::diagnose(&journal) {
+        Some(diagnosis) => Finding {
+            what: format!("{problem}: {}", diagnosis.cause),
+            evidence: vec![diagnosis.evidence],
+            hint: Some(diagnosis.remedy.to_owned()),
+        },
+        None => Finding::new(problem),
+    }))
+}
+
+fn node_problem(host: &Host, unit: &Unit, node: Option<&Node>) -> Option<String> {
+    let Some(node) = node else {
+        return Some("it has not joined: the cluster has no node of its name".to_owned());
+    };
+    if !node.is_ready() {
+        let status = node.ready.as_deref().unwrap_or("not reported yet");
+        return Some(format!("its node is not Ready ({status}): {}", node.message));
+    }
+    if let Some(ip) = host.node_ip.filter(|ip| !node.addresses.contains(ip)) {
+        let has: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+        return Some(format!("its node has the address {}, not {ip}", has.join(", ")));
+    }
+    // Both by the host's own clock: a kubelet reports when it starts, so an older report is that of its predecessor.
+    match (node.last_heartbeat, unit.since) {
+        (Some(heard), Some(since)) if heard < since => {
+            Some("its node was last heard of before its k3s started".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,58 @@
+//! What a host says about itself: small questions, each one command over the session at hand.
+
+use k3s::unit::{self, Unit};
+use remote::RunError;
+use remote::ssh::Session;
+
+/// Which system runs, and which one the next boot takes. `None` where the link does not exist.
+pub(super) struct Systems {
+    pub(super) running: Option<String>,
+    pub(super) boot: Option<String>,
+}
+
+/// Reads both links.
+pub(super) fn systems(session: &Session) -> Result<Systems, RunError> {
+    Ok(Systems {
+        running: link(session, "/run/current-system")?,
+        boot: link(session, "/nix/var/nix/profiles/system")?,
+    })
+}
+
+/// -m: a link that does not exist resolves to itself, so that every failure is one of the connection.
+fn link(session: &Session, path: &str) -> Result<Option<String>, RunError> {
+    let target = session.run(["readlink", "-m", path])?.text();
+    Ok((target != path).then_some(target))
+}
+
+/// The names of the units that have failed.
+pub(super) fn failed_units(session: &Session) -> Result<Vec<String>, RunError> {
+    let list =
+        session.run(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"])?;
+    let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    Ok(list.text().lines().filter_map(name).collect())
+}
+
+/// The K3s unit, if there is one.
+pub(super) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
+    let mut argv = vec!["systemctl", "show", "--timestamp=unix", "--property", unit::PROPERTIES];
+    argv.extend(unit::CANDIDATES);
+    Ok(unit::parse(&session.run(argv)?.text()))
+}
+
+/// The K3s unit's newest lines, since it was last started.
+pub(super) fn k3s_journal(session: &Session, unit: &Unit) -> Result<String, RunError> {
+    let since = unit.since.map_or_else(|| "-15min".to_owned(), |at| format!("@{at}"));
+    let argv = [
+        "journalctl",
+        "--unit",
+        &unit.id,
+        "--since",
+        &since,
+        "--lines",
+        "200",
+        "--no-pager",
+        "--output",
+        "cat",
+    ];
+    Ok(session.run(argv)?.text())
+}

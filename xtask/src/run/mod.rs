@@ -1,0 +1,131 @@
+//! Carrying out a plan: what each [`Action`] does, and what the steps of a run share.
+
+mod activate;
+mod build;
+mod connect;
+mod gate;
+mod host;
+mod token;
+
+pub(crate) use connect::{is_this_machine, ssh_host};
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use agenix::{Identities, Rules};
+use fleet::{Fleet, HostName};
+use pipeline::{Outcome, Progress};
+use remote::nix::OverrideInput;
+use remote::ssh::{Session, Ssh};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::playbook::{Action, Plan};
+use crate::render::Renderer;
+use crate::repository::Repository;
+
+/// All that the steps of one run share.
+pub(crate) struct Run<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) fleet: &'a Fleet,
+    /// Evaluated only where the plan deals with secrets.
+    pub(crate) rules: Option<&'a Rules>,
+    pub(crate) overrides: Vec<OverrideInput>,
+    pub(crate) ssh: Ssh,
+    /// How long a gate may take; zero looks once.
+    pub(crate) patience: Duration,
+    identities: Mutex<Identities>,
+    state: Mutex<State>,
+}
+
+/// What steps found out for later ones.
+#[derive(Default)]
+struct State {
+    sessions: HashMap<HostName, Arc<Session>>,
+    /// The flake as a store path.
+    snapshot: Option<String>,
+    built: HashMap<HostName, Built>,
+    /// Units that had failed before the host was activated: only newly failed ones count.
+    failed_before: HashMap<HostName, Vec<String>>,
+    /// Does nixos-rebuild know `--store-path`? Asked once.
+    knows_store_path: Option<bool>,
+}
+
+/// A system that was built, and from what.
+#[derive(Clone)]
+struct Built {
+    system: String,
+    snapshot: String,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        repository: &'a Repository,
+        fleet: &'a Fleet,
+        rules: Option<&'a Rules>,
+        identities: Identities,
+    ) -> Result<Self> {
+        let hosts: Vec<_> = fleet.hosts.values().filter_map(connect::ssh_host).collect();
+        Ok(Self {
+            repository,
+            fleet,
+            rules,
+            overrides: Vec::new(),
+            ssh: Ssh::new(&hosts)?,
+            patience: Duration::ZERO,
+            identities: Mutex::new(identities),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Executes the plan and tells how it went. The error's kind is that of the first failure.
+    pub(crate) fn execute(&self, plan: &Plan, jobs: usize, renderer: &mut dyn Renderer) -> Result<()> {
+        let act = |action: &Action, progress: &Progress<Failure>| self.act(action, progress);
+        let report = pipeline::execute(plan, jobs, act, |event| renderer.event(event));
+        renderer.report(plan, &report);
+        match report.failures.first() {
+            None => Ok(()),
+            Some(failure) => Err(Failure::told(failure.error.kind)),
+        }
+    }
+
+    fn act(&self, action: &Action, progress: &Progress<Failure>) -> Result<Outcome> {
+        if remote::interrupted() {
+            return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
+        }
+        match action {
+            Action::Connect { host } => self.connect(host),
+            Action::ServerToken => self.server_token(),
+            Action::Snapshot { with_agents } => self.snapshot(*with_agents),
+            Action::Build { host } => self.build(host, progress),
+            Action::Activate { host, target } => self.activate(host, *target, progress),
+            Action::Gate { host, server } => self.gate(host, server.as_ref(), progress),
+            Action::AgentToken { server } => self.agent_token(server),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no step panics while it holds the state")
+    }
+
+    fn host(&self, name: &HostName) -> &fleet::Host {
+        &self.fleet.hosts[name]
+    }
+
+    fn session(&self, name: &HostName) -> Arc<Session> {
+        let state = self.state();
+        Arc::clone(state.sessions.get(name).expect("a plan connects to a host before it does anything there"))
+    }
+
+    fn rules(&self) -> &Rules {
+        self.rules.expect("a plan with secrets is run with rules")
+    }
+}
+
+fn done(detail: impl Into<String>) -> Result<Outcome> {
+    Ok(Outcome::Done { detail: detail.into() })
+}
+
+fn skipped(reason: impl Into<String>) -> Result<Outcome> {
+    Ok(Outcome::Skipped { reason: reason.into() })
+}

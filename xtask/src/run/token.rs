@@ -1,0 +1,108 @@
+//! The two K3s tokens, between the servers and the secrets of the repository.
+
+use agenix::secrecy::ExposeSecret;
+use agenix::{Format, Recipient, SecretPath};
+use fleet::HostName;
+use k3s::Token;
+use pipeline::Outcome;
+
+use super::{Run, done, skipped};
+use crate::failure::{Failure, Kind, Result};
+use crate::repository::{AGENT_TOKEN, SERVER_TOKEN, secret};
+
+impl Run<'_> {
+    /// The server token's secret exists and its readers are those of the rules, afterwards.
+    pub(super) fn server_token(&self) -> Result<Outcome> {
+        let path = secret(SERVER_TOKEN);
+        let readers = self.readers(&path)?;
+        if !self.repository.has(&path) {
+            let mut random = [0; 32];
+            getrandom::getrandom(&mut random).map_err(|error| {
+                Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
+            })?;
+            self.write_token(&path, &Token::generate(random))?;
+            return done(format!("made, encrypted to {}", self.names(&readers)));
+        }
+        let bytes = self.repository.read_secret(&path)?;
+        if agrees(&bytes, &readers)? {
+            return skipped(format!("{path} is there, for {}", self.names(&readers)));
+        }
+        let token = self.read_token(&path, &bytes)?;
+        self.write_token(&path, &token)?;
+        done(format!("encrypted anew, now to {}", self.names(&readers)))
+    }
+
+    /// The agent token's secret holds what the server made, and its readers are those of the rules, afterwards.
+    pub(super) fn agent_token(&self, server: &HostName) -> Result<Outcome> {
+        let path = secret(AGENT_TOKEN);
+        let readers = self.readers(&path)?;
+        let text = self.session(server).run_secret(["cat", k3s::AGENT_TOKEN]).map_err(|error| {
+            Failure::from(error).during(&format!("failed to read the agent token of {server}"))
+        })?;
+        let token = Token::parse(text.expose_secret()).map_err(|error| {
+            Failure::new(Kind::Verification, format!("the agent token of {server} is none: {error}"))
+        })?;
+        check_role(server, &token)?;
+        if self.repository.has(&path) {
+            let bytes = self.repository.read_secret(&path)?;
+            let same = self.read_token(&path, &bytes)?.is(&token);
+            if same && agrees(&bytes, &readers)? {
+                self.put_into_snapshot(path.as_str(), &bytes)?;
+                return skipped(format!("{path} holds {server}'s already, for {}", self.names(&readers)));
+            }
+        }
+        self.write_token(&path, &token)?;
+        self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?)?;
+        done(format!("{token} copied from {server}, encrypted to {}", self.names(&readers)))
+    }
+
+    fn readers(&self, path: &SecretPath) -> Result<Vec<Recipient>> {
+        Ok(self.rules().rule(path)?.recipients()?)
+    }
+
+    fn read_token(&self, path: &SecretPath, bytes: &[u8]) -> Result<Token> {
+        let mut identities = self.identities.lock().expect("no step panics while it decrypts");
+        let attempt = format!("failed to decrypt {path}");
+        let readers = self.readers(path)?;
+        let plain = agenix::decrypt(bytes, &mut identities)
+            .map_err(|error| Failure::from(error.naming(&readers)).during(&attempt))?;
+        Token::parse(plain.expose_secret()).map_err(|error| {
+            Failure::configuration(format!("{path} holds no K3s token: {error}"))
+                .hint("delete it to have it made anew, if no cluster uses it".to_owned())
+        })
+    }
+
+    fn write_token(&self, path: &SecretPath, token: &Token) -> Result<()> {
+        let format: Format = self.rules().rule(path)?.format();
+        let ciphertext = agenix::encrypt(token.expose().as_bytes(), &self.readers(path)?, format)?;
+        self.repository.write_secret(path, &ciphertext)
+    }
+
+    /// Readers by the names that fleet.toml has for them.
+    fn names(&self, readers: &[Recipient]) -> String {
+        let name = |reader: &Recipient| {
+            let key = fleet::PublicKey::new(reader.text()).ok();
+            let owner = key.and_then(|key| self.fleet.owner_of(&key).map(str::to_owned));
+            owner.unwrap_or_else(|| reader.label().to_string())
+        };
+        readers.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
+    Ok(agenix::agrees(&agenix::recipients_of(ciphertext)?, readers).holds())
+}
+
+/// Where no agent token is configured, K3s hands out the server's own under its name: an agent with it could join as a
+/// server and read the keys of the cluster's CAs.
+fn check_role(server: &HostName, token: &Token) -> Result<()> {
+    if token.role == Some(k3s::Role::Node) {
+        return Ok(());
+    }
+    let message =
+        format!("the agent token of {server} is {token}, not a node's: agents would get a server's rights");
+    Err(Failure::new(Kind::Verification, message).hint(
+        "services.k3s.agentTokenFile must be set on the server from its first start on (hosts/common/k3s/server.nix)"
+            .to_owned(),
+    ))
+}
