@@ -1,6 +1,8 @@
-//! The machine that deploys: the same bare root as the others, entered by chroot instead of booted.
+//! The machine that deploys: the same bare root as the others, which we move into ourselves instead of booting it.
 //!
 //! So the program under rehearsal finds an ssh key, a home, a store and a repository, and none of them is the user's.
+//! It is a pivot and no chroot: Nix goes back to the root of its mount namespace before it starts git or ssh, and would
+//! find itself outside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use crate::network::Plan;
 /// The repository's copy, inside.
 const REPOSITORY: &str = "/cluster";
 const XTASK: &str = "/opt/xtask";
+/// Where this machine's root is for a moment, before it is let go.
+const OLD: &str = "/mnt";
 const SHELL_RC: &str = "/root/.rehearsal";
 const OVERRIDES: [&str; 6] =
     ["--override-input", "nixpkgs", "path:/opt/nixpkgs", "--override-input", "agenix", "path:/opt/agenix"];
@@ -22,7 +26,7 @@ const PATH: &str = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// A whole command of the tool under rehearsal.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// The deployer.
+/// The deployer. Once [`Deployer::move_in`] is done, its root is ours.
 pub struct Deployer {
     root: PathBuf,
 }
@@ -37,22 +41,38 @@ impl Deployer {
         copy(&stand_ins.join("nixpkgs"), "opt/nixpkgs")?;
         copy(&stand_ins.join("agenix"), "opt/agenix")?;
         copy(&stand_ins.join("stand-ins"), "opt/bin")?;
-        fs::copy(program, root.join("opt/xtask")).map_err(LabError::io(program))?;
-        let mount = |args: &[&str], to: &str| Cmd::new("mount").args(args).arg(root.join(to)).run();
-        mount(&["--bind", "-o", "ro", "/usr"], "usr")?;
-        mount(&["--rbind", "/dev"], "dev")?;
-        mount(&["-t", "proc", "proc"], "proc")?;
-        let key = root.join("root/.ssh/id_ed25519");
-        generate_key(&key, "rehearsal")?;
+        fs::copy(program, root.join(XTASK.trim_start_matches('/'))).map_err(LabError::io(program))?;
+        generate_key(&root.join("root/.ssh/id_ed25519"), "rehearsal")?;
         crate::write(&root.join("root/.gitconfig"), GIT_CONFIG)?;
-        crate::write(&root.join("root/.rehearsal"), deployer.shell_rc())?;
+        crate::write(&deployer.path(SHELL_RC), shell_rc())?;
         Ok(deployer)
     }
 
     /// The admin's public key of the rehearsal.
     pub(crate) fn public_key(&self) -> Result<String, LabError> {
-        let path = self.root.join("root/.ssh/id_ed25519.pub");
+        let path = self.path("/root/.ssh/id_ed25519.pub");
         Ok(fs::read_to_string(&path).map_err(LabError::io(path))?.trim().to_owned())
+    }
+
+    /// Makes its root that of our mount namespace; `lab` (a folder) stays where it is, all else of this machine is gone.
+    pub(crate) fn move_in(&mut self, lab: &str) -> Result<(), LabError> {
+        let root = self.root.clone();
+        let inside = |path: &str| root.join(path.trim_start_matches('/'));
+        fs::create_dir_all(inside(lab)).map_err(LabError::io(lab))?;
+        fs::create_dir_all(inside(OLD)).map_err(LabError::io(OLD))?;
+        let mount = |args: &[&str], to: &Path| Cmd::new("mount").args(args).arg(to).run();
+        // Only a mount point can become the root.
+        mount(&["--bind", &root.display().to_string()], &root)?;
+        mount(&["--bind", "-o", "ro", "/usr"], &inside("usr"))?;
+        mount(&["--rbind", "/dev"], &inside("dev"))?;
+        mount(&["--rbind", "/sys"], &inside("sys"))?;
+        mount(&["-t", "proc", "proc"], &inside("proc"))?;
+        mount(&["--bind", lab], &inside(lab))?;
+        Cmd::new("pivot_root").arg(&root).arg(inside(OLD)).run()?;
+        std::env::set_current_dir("/").map_err(LabError::io("/"))?;
+        Cmd::new("umount").args(["--lazy", OLD]).run()?;
+        self.root = PathBuf::from("/");
+        Ok(())
     }
 
     /// The repository's copy, as this process sees it.
@@ -60,7 +80,7 @@ impl Deployer {
         self.path(REPOSITORY)
     }
 
-    /// A path inside, as this process sees it.
+    /// A path of the deployer's, as this process sees it.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.root.join(inside.trim_start_matches('/'))
     }
@@ -76,13 +96,14 @@ impl Deployer {
 
     /// A command that runs on the deployer, in the repository, with an environment of its own.
     pub fn command(&self, program: &str) -> Cmd {
-        let cmd = Cmd::new("chroot").arg(&self.root).args(["env", "--ignore-environment", "-C", REPOSITORY]);
         let kept = ["TERM", "COLUMNS", "LINES", "NO_COLOR", "RUST_BACKTRACE"];
         let kept =
             kept.iter().filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
         let own = ["HOME=/root", "USER=root", "LANG=C.UTF-8"].map(str::to_owned);
-        let cmd = cmd.args(kept).args(own).arg(format!("PATH={PATH}")).arg(program);
-        cmd.timeout(TIMEOUT).label(program.rsplit('/').next().unwrap_or(program).to_owned())
+        let cmd =
+            Cmd::new("env").arg("--ignore-environment").args(kept).args(own).arg(format!("PATH={PATH}"));
+        let name = program.rsplit('/').next().unwrap_or(program);
+        cmd.arg(program).dir(self.repository()).timeout(TIMEOUT).label(name)
     }
 
     /// A shell for a person, in which `xtask` is the program under rehearsal.
@@ -94,11 +115,11 @@ impl Deployer {
     pub fn xtask(&self) -> Cmd {
         self.command(XTASK).args(OVERRIDES)
     }
+}
 
-    fn shell_rc(&self) -> String {
-        let alias = remote::quote(&format!("{XTASK} {}", remote::quote_all(OVERRIDES)));
-        format!("alias xtask={alias}\nPS1='rehearsal \\w \\$ '\n")
-    }
+fn shell_rc() -> String {
+    let alias = remote::quote(&format!("{XTASK} {}", remote::quote_all(OVERRIDES)));
+    format!("alias xtask={alias}\nPS1='rehearsal \\w \\$ '\n")
 }
 
 const GIT_CONFIG: &str = "[user]\nname = rehearsal\nemail = rehearsal@localhost\n[init]\ndefaultBranch = main\n\

@@ -8,6 +8,7 @@
 //! Invariants:
 //! - The network namespace has no way out: a rehearsal cannot reach production, even with production's addresses.
 //! - A machine sees `/usr` of this one, read-only, and a handful of files of `/etc`; nothing of `/home`, `/root`, `/var`.
+//!   Neither does the deployer, nor this process from [`Lab::boot`] on.
 //! - Everything hangs on processes: when the outer one dies, by whatever signal, the kernel ends and unmounts all of
 //!   it. Only empty cgroups can stay, and [`clean`] removes those.
 //! - The user's repository is copied, with keys made for the occasion; no file of it is changed.
@@ -67,13 +68,14 @@ impl Lab {
         let network = network::Plan::new(&fleet)?;
         network.set_up()?;
         on_step("copying the repository, with keys made for the rehearsal");
-        let deployer = Deployer::create(&root.join("deployer"), program, &network)?;
+        let mut deployer = Deployer::create(&root.join("deployer"), program, &network)?;
         let admin = deployer.public_key()?;
         let mut machines = Vec::new();
         for host in fleet.hosts.values() {
             machines.push(Machine::create(&root, host.name.as_str(), &network, &admin)?);
         }
         let fleet = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
+        deployer.move_in(ROOT)?;
         deployer.commit()?;
         on_step(&format!("booting {} machines", machines.len()));
         let running = machines.iter().map(Machine::start).collect::<Result<Vec<_>, _>>()?;

@@ -1,7 +1,7 @@
 //! A throwaway machine: a root of its own on a tmpfs, `/usr` of this machine read-only, systemd as PID 1.
 //!
 //! It does not boot what this machine would boot: its `/etc/systemd/system` holds just what is written here, and its
-//! default target asks for an interface, sshd and nothing else. So it is up in a fifth of a second, and none of this
+//! multi-user target asks for an interface, sshd and little else. So it is up in a fraction of a second, and none of this
 //! machine's services or secrets are in it.
 
 use std::fs;
@@ -28,8 +28,15 @@ const ETC: [&str; 9] = [
     "passwd",
     "ssl",
 ];
-/// Services of systemd's own that a machine without hardware, users and resolvers has no use for.
-const MASKED: [&str; 4] = ["systemd-networkd", "systemd-logind", "systemd-resolved", "systemd-timesyncd"];
+/// Units of systemd's own that a machine without hardware, users and resolvers has no use for.
+const MASKED: [&str; 6] = [
+    "systemd-networkd.service",
+    "systemd-logind.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "getty.target",
+    "console-getty.service",
+];
 
 /// One machine of the lab.
 pub struct Machine {
@@ -46,20 +53,24 @@ impl Machine {
         let machine = Self { name: name.to_owned(), address: network.address(name), root };
         let file = |path: &str, text: &str| write(&machine.root.join(path), text);
         file("etc/hostname", &format!("{name}\n"))?;
-        file("etc/machine-id", &machine_id()?)?;
         // Without it a system of the miniature nixpkgs refuses to be activated: it must never take over a real host.
         file("etc/xtask-rehearsal", "a throwaway machine\n")?;
         file("etc/shadow", "root:*:19000:0:99999:7:::\n")?;
         file("root/.ssh/authorized_keys", &format!("{admin}\n"))?;
         file("etc/ssh/sshd_config", SSHD_CONFIG)?;
-        file("etc/systemd/system/lab.target", LAB_TARGET)?;
         file("etc/systemd/system/lab-network.service", &network_unit(network, name))?;
         file("etc/systemd/system/sshd.service", SSHD_SERVICE)?;
         file("etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nRateLimitBurst=0\n")?;
         let units = machine.root.join("etc/systemd/system");
-        symlink("lab.target", units.join("default.target")).map_err(LabError::io(&units))?;
-        for service in MASKED {
-            symlink("/dev/null", units.join(format!("{service}.service"))).map_err(LabError::io(&units))?;
+        let link = |to: &str, name: &str| symlink(to, units.join(name)).map_err(LabError::io(&units));
+        link("/usr/lib/systemd/system/multi-user.target", "default.target")?;
+        let wants = units.join("multi-user.target.wants");
+        fs::create_dir(&wants).map_err(LabError::io(&wants))?;
+        for service in ["lab-network.service", "sshd.service"] {
+            link(&format!("../{service}"), &format!("multi-user.target.wants/{service}"))?;
+        }
+        for unit in MASKED {
+            link("/dev/null", unit)?;
         }
         // StrictModes is on, as it is in production.
         for private in ["root", "root/.ssh"] {
@@ -148,6 +159,7 @@ pub(crate) fn base(root: &Path, network: &Plan) -> io::Result<()> {
     }
     // A link into /usr, which nspawn reads before it has mounted it.
     fs::copy("/etc/os-release", root.join("etc/os-release"))?;
+    fs::write(root.join("etc/machine-id"), machine_id()?)?;
     fs::write(root.join("etc/hosts"), network.hosts_file())?;
     fs::create_dir_all(root.join("etc/nix"))?;
     fs::write(root.join("etc/nix/nix.conf"), NIX_CONF)
@@ -159,10 +171,10 @@ pub(crate) fn generate_key(path: &Path, comment: &str) -> Result<(), LabError> {
     Ok(())
 }
 
-/// With one there is no first boot, on which systemd would enable every service it finds.
-fn machine_id() -> Result<String, LabError> {
-    let path = "/proc/sys/kernel/random/uuid";
-    Ok(fs::read_to_string(path).map_err(LabError::io(path))?.replace('-', ""))
+/// With one there is no first boot, on which systemd would enable every service it finds; nspawn makes MAC addresses of
+/// the deployer's.
+fn machine_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?.replace('-', ""))
 }
 
 fn network_unit(network: &Plan, host: &str) -> String {
@@ -178,9 +190,6 @@ fn network_unit(network: &Plan, host: &str) -> String {
          ExecStart=/usr/sbin/ip link set {interface} up\n"
     )
 }
-
-const LAB_TARGET: &str = "[Unit]\nDescription=A machine of the rehearsal\nRequires=basic.target\n\
-    After=basic.target\nWants=lab-network.service sshd.service\nAllowIsolate=yes\n";
 
 const SSHD_SERVICE: &str = "[Unit]\nDescription=OpenSSH\nAfter=lab-network.service\n\n\
     [Service]\nType=notify\nRuntimeDirectory=sshd\nRuntimeDirectoryMode=0755\nExecStart=/usr/sbin/sshd -D -e\n\

@@ -12,8 +12,8 @@ def write_atomic(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(data)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -21,7 +21,7 @@ def write_atomic(path: Path, content: bytes | str, mode: int = 0o600) -> None:
 
 def ensure_symlink(link: Path, target: Path) -> None:
     """Make link a symlink to target, replacing a regular file in its place (what K3s does with agent-token)."""
-    if link.is_symlink() and Path(os.readlink(link)) == target:
+    if link.is_symlink() and link.readlink() == target:
         return
     link.unlink(missing_ok=True)
     link.symlink_to(target)

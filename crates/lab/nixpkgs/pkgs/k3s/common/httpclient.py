@@ -11,6 +11,7 @@ import http.client
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -190,7 +191,7 @@ def _exchange(
     return Reply(response.status, response.reason, response.read())
 
 
-def _check_clock(certificate: dict[str, object]) -> None:
+def _check_clock(certificate: Mapping[str, object]) -> None:
     """OpenSSL judged by the real clock; judge again by ours when it is meant to be wrong."""
     if not settings.CLOCK_SKEW or not certificate:
         return

@@ -29,7 +29,7 @@ def config_path(arguments: Arguments) -> Path | None:
     if path.exists():
         return path
     if named and arguments.text("kubeconfig"):
-        raise Failure(f'error: stat {named}: no such file or directory')
+        raise Failure(f"error: stat {named}: no such file or directory")
     return None
 
 
@@ -119,7 +119,7 @@ def _complain_of_discovery(server: str, detail: str) -> None:
     """The five lines that kubectl writes before it gives up on a server; who reads its stderr meets them."""
     for _ in range(5):
         stamp = time.strftime("%m%d %H:%M:%S") + f".{time.time_ns() // 1000 % 1000000:06d}"
-        cause = f"couldn't get current server API group list: Get \\\"{server}/api?timeout=32s\\\": {detail}"
+        cause = f'couldn\'t get current server API group list: Get \\"{server}/api?timeout=32s\\": {detail}'
         line = f'E{stamp} {os.getpid():7d} memcache.go:265] "Unhandled Error" err="{cause}"'
         print(line, file=sys.stderr)
 

@@ -8,6 +8,12 @@ from kubectl.arguments import Arguments, Failure
 from kubectl.client import Api, config_path
 from kubectl.resources import Resource
 
+_NOTHING_ASKED = """\
+You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.
+
+error: Required resource not specified.
+Use "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).
+See 'kubectl get -h' for help and examples"""
 _OUTPUTS = ("", "json", "name", "wide")
 
 
@@ -17,10 +23,7 @@ def get(arguments: Arguments) -> None:
         print(Api(arguments).raw(arguments.text("raw")).decode(), end="")
         return
     if not arguments.words:
-        text = 'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
-        text += "supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a "
-        text += "detailed description of that resource (e.g. kubectl explain pods).\n"
-        raise Failure(text + "See 'kubectl get -h' for help and examples")
+        raise Failure(_NOTHING_ASKED)
     if arguments.text("output") not in _OUTPUTS:
         text = f'error: unable to match a printer suitable for the output format "{arguments.text("output")}", '
         raise Failure(text + "allowed formats are: json,name,wide")
@@ -116,9 +119,9 @@ def _description(node: dict[str, Any]) -> list[str]:
     lines += [f"{'Unschedulable:':<20}{str(bool(spec.get('unschedulable'))).lower()}", "Conditions:"]
     for one in status.get("conditions", []):
         lines.append(f"  {one['type']:<18}{one['status']:<9}{one.get('reason', ''):<30}{one.get('message', '')}")
-    lines += ["Addresses:"] + [f"  {one['type']}:  {one['address']}" for one in status.get("addresses", [])]
+    lines += ["Addresses:", *(f"  {one['type']}:  {one['address']}" for one in status.get("addresses", []))]
     info = status.get("nodeInfo", {})
-    return lines + ["System Info:", f"  Kubelet Version:  {info.get('kubeletVersion', '')}"]
+    return [*lines, "System Info:", f"  Kubelet Version:  {info.get('kubeletVersion', '')}"]
 
 
 def _block(title: str, values: list[str]) -> list[str]:

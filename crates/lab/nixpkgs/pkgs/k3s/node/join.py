@@ -9,6 +9,7 @@ system's own CAs first, and the certificates of kube-proxy and of the agent cont
 import base64
 import json
 import random
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,13 +67,12 @@ def join(joining: Joining) -> Membership:
 
 def validate(endpoint: Endpoint, token: JoinToken) -> bytes:
     """The server's CA bundle, proved to be that of the server and, if the token says so, of the token."""
-    path = "/cacerts"
     try:
-        bundle = _body(endpoint, path, Client(endpoint, Trust(None)).request("GET", path))
+        bundle = _cacerts(endpoint, Trust(None))
     except (TransportError, JoinError) as error:
         raise JoinError(f"failed to get CA certs: {error}") from error
     try:
-        _body(endpoint, path, Client(endpoint, Trust(bundle)).request("GET", path))
+        _cacerts(endpoint, Trust(bundle))
     except (TransportError, JoinError) as error:
         raise JoinError(f"CA cert validation failed: {error}") from error
     actual = jointoken.ca_hash(bundle)
@@ -94,6 +94,11 @@ def login(token: JoinToken, user: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{token.password}".encode()).decode()}
 
 
+def _cacerts(endpoint: Endpoint, trust: Trust) -> bytes:
+    with closing(Client(endpoint, trust)) as client:
+        return _body(endpoint, "/cacerts", client.request("GET", "/cacerts"))
+
+
 def _validated_for_good(joining: Joining) -> JoinToken:
     """The token, with the hash that its server turned out to have: from here on it is held to that."""
     while True:
@@ -109,23 +114,23 @@ def _configure(joining: Joining, token: JoinToken) -> Membership:
     """Ask for everything once, in K3s' order."""
     endpoint, agent_dir = joining.endpoint, joining.agent_dir
     bundle = validate(endpoint, token)
-    client = Client(endpoint, _trust(joining, bundle))
-    try:
-        headers = login(token, _USER)
+    headers = login(token, _USER)
+    with closing(Client(endpoint, _trust(joining, bundle))) as client:
+
+        def fetch(path: str) -> bytes:
+            return _body(endpoint, path, client.request("GET", path, headers))
+
         try:
-            json.loads(_body(endpoint, "/v1-k3s/config", client.request("GET", "/v1-k3s/config", headers)))
+            json.loads(fetch("/v1-k3s/config"))
         except (JoinError, TransportError) as error:
             raise JoinError(f"failed to retrieve configuration from server: {error}") from error
         if joining.flannel_iface and not host.has_interface(joining.flannel_iface):
             missing = f"unable to find interface {joining.flannel_iface}"
             raise JoinError(f"{missing}: route ip+net: no such network interface")
         for name in ("client-ca.crt", "server-ca.crt"):
-            path = f"/v1-k3s/{name}"
-            write_atomic(agent_dir / name, _body(endpoint, path, client.request("GET", path, headers)))
+            write_atomic(agent_dir / name, fetch(f"/v1-k3s/{name}"))
         for name in ("serving-kubelet", "client-kubelet"):
             _fetch_certificate(joining, client, headers, name)
-    finally:
-        client.close()
     return Membership(agent_dir)
 
 
@@ -160,7 +165,7 @@ def _fetch_certificate(joining: Joining, client: Client, headers: dict[str, str]
 
 
 def _node_password() -> str:
-    """This machine's node password, made at first use. Losing the file is what a reinstall does."""
+    """The machine's node password, made at first use. Losing the file is what a reinstall does."""
     path = settings.NODE_PASSWORD
     if not path.exists():
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

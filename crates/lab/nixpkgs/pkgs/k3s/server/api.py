@@ -34,7 +34,7 @@ class Api:
             raise Refusal(503, "apiserver not ready")
         if request.identity is None:
             raise Refusal(401, "Unauthorized")
-        if request.path.split("?")[0] in _HEALTH:
+        if request.path in _HEALTH:
             return text_reply("ok")
         if request.path == "/version":
             return json_reply(resources.version())
@@ -126,8 +126,9 @@ class Api:
         def replace(before: Object) -> Object:
             wanted = given.get("metadata", {}).get("resourceVersion")
             if wanted and wanted != before["metadata"]["resourceVersion"]:
-                text = "the object has been modified; please apply your changes to the latest version and try again"
-                raise Refusal(409, f'Operation cannot be fulfilled on {target.resource.qualified} "{target.name}": {text}')
+                text = f'Operation cannot be fulfilled on {target.resource.qualified} "{target.name}": the object has '
+                text += "been modified; please apply your changes to the latest version and try again"
+                raise Refusal(409, text)
             return _scoped(target, before, given)
 
         changed = self._store.change(target.resource.name, target.key, replace, _worth(target))

@@ -77,7 +77,8 @@ class BootstrapData:
         """Compare copy and disk as a start does: restore what is missing or older, die of what is newer."""
         files = self._open(password)
         log.info("Reconciling bootstrap data between datastore and disk")
-        newer, older = [], []
+        newer: list[str] = []
+        older: list[str] = []
         for name, saved in files.items():
             path = self._paths[name]
             if not path.exists():

@@ -8,6 +8,7 @@ must meet them. Left out: evicting pods, and K3s' ten minutes of patience with p
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from common import log, settings
@@ -43,10 +44,8 @@ class NodeController:
         while not self._stop.wait(_PERIOD):
             nodes = self._store.list("nodes")
             for node in nodes:
-                try:
+                with suppress(Missing):  # Deleted meanwhile; the next look clears up.
                     self._look_at(node)
-                except Missing:
-                    pass  # Deleted meanwhile; the next look clears up.
             self._clear_up({node["metadata"]["name"] for node in nodes})
 
     def _look_at(self, node: Object) -> None:
@@ -67,10 +66,8 @@ class NodeController:
         for gone in self._seen.keys() - names:
             del self._seen[gone]
             for resource, key in (("leases", f"kube-node-lease/{gone}"), ("secrets", nodepassword.secret_key(gone))):
-                try:
+                with suppress(Missing):
                     self._store.delete(resource, key)
-                except Missing:
-                    pass
 
 
 def _condition(node: Object, kind: str) -> Object:

@@ -96,7 +96,7 @@ def _step(target: Any, path: list[str], operation: str, value: Any) -> Any:
         result.insert(place, value)
     elif operation in ("add", "replace"):
         if operation == "replace" and isinstance(result, dict):
-            result[place]  # noqa: B018 - a missing target is an error of the patch
+            _ = result[place]  # A missing target is an error of the patch.
         result[place] = value
     else:
         raise ValueError(f"operation {operation} is not known to the stand-in")

@@ -10,6 +10,8 @@ from server.objects import Object
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _BORN = now()
+_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+_SUB_VERBS = ["get", "patch", "update"]
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,10 @@ def _group(name: str) -> dict[str, Any]:
 
 
 def _resource_list(group: str) -> dict[str, Any]:
-    known = [resource for resource in RESOURCES if resource.group == group]
-    entries = [_entry(resource, resource.name, ["create", "delete", "get", "list", "patch", "update", "watch"])
-               for resource in known]
-    for resource in known:
-        entries += [_entry(resource, f"{resource.name}/{sub}", ["get", "patch", "update"]) for sub in resource.subresources]
+    entries = []
+    for resource in (one for one in RESOURCES if one.group == group):
+        entries.append(_entry(resource, resource.name, _VERBS))
+        entries += [_entry(resource, f"{resource.name}/{sub}", _SUB_VERBS) for sub in resource.subresources]
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",

@@ -8,9 +8,9 @@ from server.objects import Object
 def matches(value: Object, query: dict[str, str]) -> bool:
     """Whether an object is selected by a query's labelSelector and fieldSelector."""
     labels = value["metadata"].get("labels", {})
-    return all(
-        _holds(term, labels.get(_name(term))) for term in _terms(query.get("labelSelector", ""))
-    ) and all(_holds(term, _field(value, _name(term))) for term in _terms(query.get("fieldSelector", "")))
+    return all(_holds(term, labels.get(_name(term))) for term in _terms(query.get("labelSelector", ""))) and all(
+        _holds(term, _field(value, _name(term))) for term in _terms(query.get("fieldSelector", ""))
+    )
 
 
 def _terms(selector: str) -> list[str]:

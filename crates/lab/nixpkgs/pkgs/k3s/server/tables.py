@@ -30,12 +30,14 @@ def table(resource: str, objects: list[Object], version: str, include: str) -> d
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": {"resourceVersion": version},
-        "columnDefinitions": [
-            {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": "", "priority": p}
-            for name, p in named
-        ],
+        "columnDefinitions": [_column(name, priority) for name, priority in named],
         "rows": [{"cells": layout.cells(one), "object": _included(one, include)} for one in objects],
     }
+
+
+def _column(name: str, priority: int) -> dict[str, Any]:
+    form = "name" if name == "Name" else ""
+    return {"name": name, "type": "string", "format": form, "description": "", "priority": priority}
 
 
 def age(value: Object) -> str:

@@ -62,7 +62,13 @@ class Machine:
         """Run a command of k3s to its end."""
         command = [sys.executable, str(STAND_IN), *arguments]
         return subprocess.run(
-            command, env=self.env | env, capture_output=True, text=True, timeout=15, check=False, stdin=subprocess.DEVNULL
+            command,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=15,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
 
     def start(self, *arguments: str, **env: str) -> None:
@@ -109,8 +115,7 @@ class Machine:
     def exit_code(self) -> int:
         """Wait for the process to end by itself."""
         assert self.process is not None
-        code = self.process.wait(timeout=PATIENCE)
-        return code
+        return self.process.wait(timeout=PATIENCE)
 
     def journal(self) -> str:
         """What it logged since its last start."""
@@ -172,8 +177,14 @@ class Server(Machine):
         return next((one["status"] for one in conditions if one["type"] == "Ready"), "")
 
     def request(
-        self, method: str, path: str, login: str = "", headers: dict[str, str] | None = None, body: bytes = b"",
-        certificate: Path | None = None, key: Path | None = None,
+        self,
+        method: str,
+        path: str,
+        login: str = "",
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        certificate: Path | None = None,
+        key: Path | None = None,
     ) -> tuple[int, Any]:
         """A request with a password or a certificate: status, and the body as JSON where it is JSON."""
         context = ssl.create_default_context()

@@ -12,7 +12,8 @@ class Joining(StandInTest):
     def test_full_token(self) -> None:
         server = self.server().up("--disable-agent")
         agent = self.agent(server).begin(
-            "--node-label=a/b=c", "--node-taint=ncrmro.com/region=us-south-2:NoSchedule",
+            "--node-label=a/b=c",
+            "--node-taint=ncrmro.com/region=us-south-2:NoSchedule",
             token=(server.dir / "token").read_text().strip(),
         )
         agent.joined()
@@ -65,7 +66,9 @@ class Failing(StandInTest):
             'failed to retrieve configuration from server: not authorized"',
             agent.journal(),
         )
-        self.assertRegex(server.journal(), r"level=error msg=\"Sending HTTP/1.1 401 response to 127.0.0.\S+ not authorized")
+        self.assertRegex(
+            server.journal(), r"level=error msg=\"Sending HTTP/1.1 401 response to 127.0.0.\S+ not authorized"
+        )
 
     def test_token_of_another_cluster(self) -> None:
         server = self.server().up("--disable-agent")
@@ -75,8 +78,9 @@ class Failing(StandInTest):
         self.refused(
             server,
             token=f"K10{claimed}::server:swordfish",
-            text=f'level=error msg="Failed to validate connection to cluster at https://127.0.0.2:{server.port}: token CA '
-            f'hash does not match the Cluster CA certificate hash: {claimed} != {digest.group(1)}"',
+            text=f'level=error msg="Failed to validate connection to cluster at '
+            f"https://127.0.0.2:{server.port}: token CA hash does not match the "
+            f'Cluster CA certificate hash: {claimed} != {digest.group(1)}"',
         )
 
     def test_malformed_token(self) -> None:

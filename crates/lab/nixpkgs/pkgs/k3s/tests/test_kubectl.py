@@ -33,8 +33,10 @@ class Verbs(StandInTest):
         self.expect("taint nodes maia k-", "node/maia untainted\n")
         self.expect("taint nodes maia k-", "", 'error: taint "k" not found\n', 1)
         self.expect("cordon maia", "node/maia cordoned\n")
-        self.expect("drain maia --ignore-daemonsets --delete-emptydir-data --timeout=5s",
-                    "node/maia already cordoned\nnode/maia drained\n")
+        self.expect(
+            "drain maia --ignore-daemonsets --delete-emptydir-data --timeout=5s",
+            "node/maia already cordoned\nnode/maia drained\n",
+        )
         self.assertIn("Ready,SchedulingDisabled", self.cluster.kubectl("get", "nodes").stdout)
         self.expect("uncordon maia", "node/maia uncordoned\n")
         self.expect("uncordon maia", "node/maia already uncordoned\n")
@@ -67,10 +69,24 @@ class Verbs(StandInTest):
 
     @unittest.skipUnless(REAL, "no real kubectl installed")
     def test_real_kubectl(self) -> None:
-        for command in ("get nodes -o name", "get node maia -o json", "get node x", "get secrets", "get --raw /readyz",
-                        "label node maia a=1", "cordon maia", "cordon maia", "get secrets -n kube-system -o name",
-                        "drain maia", "uncordon maia", "taint node maia k=v:NoSchedule", "taint node maia k-",
-                        "label node maia a-", "wait --for=condition=Ready node/maia --timeout=3s", "delete node maia"):
+        for command in (
+            "get nodes -o name",
+            "get node maia -o json",
+            "get node x",
+            "get secrets",
+            "get --raw /readyz",
+            "label node maia a=1",
+            "cordon maia",
+            "cordon maia",
+            "get secrets -n kube-system -o name",
+            "drain maia",
+            "uncordon maia",
+            "taint node maia k=v:NoSchedule",
+            "taint node maia k-",
+            "label node maia a-",
+            "wait --for=condition=Ready node/maia --timeout=3s",
+            "delete node maia",
+        ):
             with self.subTest(command):
                 done = _real(self.cluster, *command.split())
                 self.assertEqual(done.returncode, 1 if command == "get node x" else 0, done.stderr)

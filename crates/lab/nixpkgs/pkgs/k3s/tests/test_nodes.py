@@ -3,6 +3,7 @@
 import json
 
 from harness import StandInTest, until
+
 from server import patches
 from server.tables import duration
 
@@ -69,7 +70,10 @@ class Patches(StandInTest):
         after = patches.apply(strategic, status, patch)
         self.assertEqual(after["conditions"][0], {"type": "Ready", "status": "False", "reason": "r"})
         self.assertEqual(len(after["conditions"]), 2)
-        steps = [{"op": "add", "path": "/metadata/labels/d~1e", "value": "4"}, {"op": "remove", "path": "/spec/taints/0"}]
+        steps = [
+            {"op": "add", "path": "/metadata/labels/d~1e", "value": "4"},
+            {"op": "remove", "path": "/spec/taints/0"},
+        ]
         stepped = patches.apply("application/json-patch+json", node, steps)
         self.assertEqual((stepped["metadata"]["labels"]["d/e"], stepped["spec"]["taints"]), ("4", []))
         self.assertEqual(node["spec"]["taints"], [{"key": "x"}])

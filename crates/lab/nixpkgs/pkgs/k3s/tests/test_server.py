@@ -4,14 +4,17 @@ import socket
 import time
 import unittest
 
+from harness import StandInTest, until
+
 from common import flags, pki
 from common.flags import UsageError
-from harness import StandInTest, until
 
 
 class Flags(StandInTest):
     def test_both_forms_and_repetition(self) -> None:
-        parsed = flags.parse(flags.SERVER, ["--disable=a", "-disable", "b", "--token-file", "/x", "--disable-agent", "-t", "s"])
+        parsed = flags.parse(
+            flags.SERVER, ["--disable=a", "-disable", "b", "--token-file", "/x", "--disable-agent", "-t", "s"]
+        )
         self.assertEqual(parsed.list("disable"), ["a", "b"])
         self.assertEqual((parsed.text("token-file"), parsed.text("token")), ("/x", "s"))
         self.assertTrue(parsed.bool("disable-agent"))
@@ -136,7 +139,9 @@ users:
         server = self.server().up("--disable-agent")
         done = server.run("certificate", "check", "--data-dir", str(server.data))
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stderr, r"client-admin.crt: certificate CN=system:admin,O=system:masters is ok, expires at")
+        self.assertRegex(
+            done.stderr, r"client-admin.crt: certificate CN=system:admin,O=system:masters is ok, expires at"
+        )
 
 
 class Supervisor(StandInTest):

@@ -6,9 +6,10 @@ import os
 import time
 import unittest
 
+from harness import StandInTest, until
+
 from common import jointoken
 from common.jointoken import JoinToken, TokenError
-from harness import StandInTest, until
 
 HASH = "a" * 64
 
@@ -45,7 +46,9 @@ class ServerToken(StandInTest):
         server = self.server()
         server.begin(token=token)
         self.assertEqual(server.exit_code(), 1)
-        self.assertIn(f'level=fatal msg="Error: preparing server: failed to bootstrap cluster data: {text}', server.journal())
+        self.assertIn(
+            f'level=fatal msg="Error: preparing server: failed to bootstrap cluster data: {text}', server.journal()
+        )
         server.close()
 
     def test_malformed(self) -> None:
@@ -62,7 +65,7 @@ class ServerToken(StandInTest):
         digest = hashlib.sha256((server.dir / "tls" / "server-ca.crt").read_bytes()).hexdigest()
         self.assertEqual((server.dir / "token").read_text(), f"K10{digest}::server:K3S10::server:x\n")
         for name in ("node-token", "agent-token"):
-            self.assertEqual(os.readlink(server.dir / name), str(server.dir / "token"))
+            self.assertEqual((server.dir / name).readlink(), server.dir / "token")
         rows = sorted((server.dir / "cred" / "passwd").read_text().splitlines())
         self.assertEqual(rows, ["K3S10::server:x,node,node,k3s:agent", "K3S10::server:x,server,server,k3s:server"])
         self.assertEqual(server.dir.stat().st_mode & 0o777, 0o700)
@@ -134,7 +137,9 @@ class AgentTokenOnServer(StandInTest):
         server.stop()
         server.begin("--disable-agent", "--agent-token", "apart")
         self.assertEqual(server.exit_code(), 1)
-        text = f"{server.dir}/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from"
+        text = (
+            f"{server.dir}/cred/passwd newer than datastore and could cause a cluster outage. Remove the file(s) from"
+        )
         self.assertIn(f'level=fatal msg="{text} disk and restart to be recreated from datastore."', server.journal())
 
     def test_rotating_to_the_same_token_opens_the_trap(self) -> None:
