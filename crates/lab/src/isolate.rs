@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use remote::Cmd;
 
@@ -31,7 +32,10 @@ pub fn enter<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>)
     if !remote::is_root() {
         return Err(LabError::NotRoot);
     }
-    let id = format!("{}{}", cgroup::PREFIX, std::process::id());
+    // Tests of one process enter side by side.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let id = format!("{}{}-{count}", cgroup::PREFIX, std::process::id());
     let command = Cmd::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"])
         .args(["--mount-proc", "--"])

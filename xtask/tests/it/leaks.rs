@@ -1,0 +1,119 @@
+//! No token where it does not belong: every argv and environment of every process, every journal, log and file.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use lab::Lab;
+
+use crate::support::{in_lab, on, run, xtask};
+
+/// Everything that any process of the lab was started with, looked at again and again. The lab has a process namespace
+/// of its own, and this test is its first process: it sees all of them, those on the machines too.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<HashSet<Vec<u8>>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(HashSet::new())));
+        let (stopped, into) = (Arc::clone(&stop), Arc::clone(&seen));
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for entry in fs::read_dir("/proc").unwrap().flatten() {
+                    for file in ["cmdline", "environ"] {
+                        if let Ok(text) = fs::read(entry.path().join(file)) {
+                            into.lock().unwrap().insert(text);
+                        }
+                    }
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self { stop, seen, thread: Some(thread) }
+    }
+
+    fn saw(&self, secret: &str) -> bool {
+        self.seen.lock().unwrap().iter().any(|text| contains(text, secret.as_bytes()))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The files under `root` that hold the text.
+fn files_with(root: &Path, wanted: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() && !["/proc", "/sys", "/dev", "/usr", "/run/xtask-lab"].contains(&path.to_str().unwrap_or("")) {
+                folders.push(path);
+            } else if kind.is_file() && fs::read(&path).is_ok_and(|text| contains(&text, wanted.as_bytes())) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Where a token may be on a machine: where K3s and the agent-token unit keep it.
+fn misplaced(lab: &Lab, machine: &str, secret: &str) -> Vec<String> {
+    let root = lab.machine(machine).root();
+    let place = format!("{}/var/lib/rancher/", root.display());
+    files_with(root, secret).into_iter().filter(|path| !path.starts_with(&place)).collect()
+}
+
+#[test]
+fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
+    in_lab("leaks::a_token_is_only_in_its_secret_and_at_its_place_on_the_node", |lab| {
+        let watch = Watch::start();
+        let mut said = Vec::new();
+        for args in [&["bootstrap-cluster", "-v"][..], &["deploy", "maia", "--json"], &["verify", "-v"], &["kubeconfig"]] {
+            let answer = xtask(lab, args).expect(0);
+            said.push(answer.stdout + &answer.stderr);
+        }
+        let password = |path: &str| {
+            let token = on(lab, "ocean", &format!("cat {path}"));
+            token.rsplit(':').next().unwrap().to_owned()
+        };
+        let server = password("/var/lib/rancher/k3s/server/token");
+        let agent = password("/var/lib/rancher/k3s/server/agent-token");
+        assert!(server.len() >= 32 && agent.len() >= 32 && server != agent);
+        for secret in [&server, &agent] {
+            assert!(!watch.saw(secret), "in an argv or an environment");
+            assert!(!said.iter().any(|text| text.contains(secret)), "in what the tool prints");
+            assert_eq!(files_with(Path::new("/"), secret), Vec::<String>::new(), "on the deployer");
+            for machine in ["ocean", "maia"] {
+                assert_eq!(misplaced(lab, machine, secret), Vec::<String>::new(), "on {machine}");
+                let journal = on(lab, machine, "journalctl --no-pager --output export");
+                assert!(!journal.contains(secret), "in the journal of {machine}");
+            }
+            // Positive control: each of these searches does find what is there.
+            let control = run(&["sh", "-c", "sleep 0.3", secret], Path::new("/"), &[]).expect(0);
+            assert!(watch.saw(secret), "an argv is not seen: {control:?}");
+            fs::write("/root/planted", format!("x{secret}y")).unwrap();
+            assert_eq!(files_with(Path::new("/"), secret), ["/root/planted"]);
+            fs::remove_file("/root/planted").unwrap();
+            on(lab, "maia", &format!("echo {secret} > /var/planted; logger planted {secret}; journalctl --sync"));
+            assert_eq!(misplaced(lab, "maia", secret).iter().filter(|path| path.ends_with("/var/planted")).count(), 1);
+            assert!(on(lab, "maia", "journalctl --no-pager --output export").contains(secret));
+        }
+    });
+}

@@ -1,0 +1,8 @@
+//! The tool as its users meet it: one program, asked from outside.
+
+mod architecture;
+mod lab;
+mod leaks;
+mod placement;
+mod refusals;
+mod support;
