@@ -73,16 +73,7 @@ impl Repository {
         let argv = agenix::evaluate_argv(Path::new(RULES));
         let evaluate = Cmd::new(&argv[0]).args(&argv[1..]).dir(&self.root);
         let evaluate = evaluate.timeout(remote::nix::EVALUATION_TIMEOUT).label("nix-instantiate");
-        let output = evaluate.run().map_err(|error| {
-            // Nix tells its reason on one line, and where it comes from on many.
-            let said = error.tail().iter().find(|line| line.trim_start().starts_with("error:"));
-            let hint =
-                error.tail().iter().find_map(|line| line.trim().strip_prefix("hint: ").map(str::to_owned));
-            let reason = said.map(|line| line.trim().trim_start_matches("error: ").to_owned());
-            let reason = reason.unwrap_or_else(|| error.to_string());
-            let failure = Failure::configuration(format!("{RULES} does not evaluate: {reason}"));
-            failure.tail(error.tail()).hint(hint)
-        })?;
+        let output = evaluate.run().map_err(|error| rules_failure(&error))?;
         Ok(Rules::from_json(&String::from_utf8_lossy(&output.stdout))?)
     }
 
@@ -122,6 +113,18 @@ impl Repository {
         let message = format!("git does not know {first}{more}, so the flake does not see it");
         Err(Failure::configuration(message).hint(format!("git add -N {}", remote::quote_all(&files))))
     }
+}
+
+/// Nix tells its reason in one line, where it comes from in many, and our own `throw`s bring a hint with them.
+fn rules_failure(error: &RunError) -> Failure {
+    let lines = || error.tail().iter().map(|line| line.trim());
+    let reason = lines().find_map(|line| line.strip_prefix("error: "));
+    let reason = reason.map_or_else(|| error.to_string(), str::to_owned);
+    let hint = lines().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
+    let more =
+        lines().filter(|line| !["error: ", "hint: ", "warning: "].iter().any(|word| line.starts_with(word)));
+    let more: Vec<String> = more.map(str::to_owned).collect();
+    Failure::configuration(format!("{RULES} does not evaluate: {reason}")).tail(&more).hint(hint)
 }
 
 /// One of the two tokens' paths, which are constants.

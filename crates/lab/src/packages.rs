@@ -27,7 +27,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 fn missing_of(packages: &[(&'static str, &'static str)]) -> Vec<&'static str> {
-    let absent = |(_, program): &&(&str, &str)| !remote::is_installed(program);
+    let absent = |(_, program): &&(&str, &str)| remote::find(program).is_none();
     packages.iter().filter(absent).map(|(package, _)| *package).collect()
 }
 
@@ -46,7 +46,7 @@ pub fn install(more: &[(&'static str, &'static str)], on_line: &dyn Fn(&str)) ->
     if missing.is_empty() {
         return Ok(());
     }
-    if !remote::is_installed("apt-get") {
+    if remote::find("apt-get").is_none() {
         return Err(LabError::Install("there is no apt-get".to_owned()));
     }
     if !remote::is_root() {

@@ -21,4 +21,4 @@ pub use cmd::{Cmd, Stdin};
 pub use interrupt::{interrupted, watch_for_interrupts};
 pub use quote::{quote, quote_all};
 pub use run::{Background, Ending, Output, RunError};
-pub use tools::{MissingTool, Tool, is_installed, is_root, require};
+pub use tools::{MissingTool, Tool, find, is_root, require};

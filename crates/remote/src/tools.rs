@@ -44,9 +44,9 @@ pub fn require(tool: Tool) -> Result<PathBuf, MissingTool> {
     which::which(tool.name).map_err(|_| MissingTool { tool })
 }
 
-/// Is the program there: by its path, or by its name on PATH?
-pub fn is_installed(program: &str) -> bool {
-    which::which(program).is_ok()
+/// Where the program is: by its path, or by its name on PATH.
+pub fn find(program: &str) -> Option<PathBuf> {
+    which::which(program).ok()
 }
 
 /// Are we root?

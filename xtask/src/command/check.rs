@@ -71,7 +71,7 @@ fn check_host(repository: &Repository, host: &fleet::Host) -> Checked {
     let result = if !repository.root().join(&file).is_file() {
         Err((
             format!("{file} does not exist"),
-            Some("write it, importing ../common and ./k3s.nix".to_owned()),
+            Some("write it, importing ../common/base.nix and ./k3s.nix".to_owned()),
         ))
     } else if host.ssh_host_key.is_none() {
         Err(("it has no ssh_host_key".to_owned(), Some("cargo xtask init".to_owned())))

@@ -27,9 +27,10 @@ enum Edit {
 pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
+    let hosts = hosts_to_ask(&fleet, args)?;
     let mut changes = admins(&fleet, args)?;
     let mut silent = Vec::new();
-    for host in hosts_to_ask(&fleet, args)? {
+    for host in hosts {
         match scan(host, args)? {
             Some(change) => changes.push(change),
             None => silent.push(host.name.to_string()),

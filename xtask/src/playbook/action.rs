@@ -7,6 +7,9 @@ use fleet::HostName;
 /// One step's work. `run` carries it out; `--dry-run` prints the plan that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// See that nothing is missing that would only be noticed later: the flake sees every file, and somebody's key
+    /// decrypts the agent token.
+    Preflight { with_agents: bool },
     /// Open a session with the host.
     Connect { host: HostName },
     /// Make the server token's secret, or encrypt it anew where its recipients are not those of the rules.

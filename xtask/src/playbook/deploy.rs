@@ -3,7 +3,7 @@
 use fleet::{BuildOn, Fleet, Host, Role};
 use pipeline::{Step, Track};
 
-use super::{Action, Plan, REPOSITORY, Target, connect_stage, gate_step, with_consulted};
+use super::{Action, Plan, REPOSITORY, Target, connect_track, gate_step, with_consulted};
 use crate::cli::Goal;
 
 /// What the plan does about a server token that does not exist.
@@ -23,7 +23,9 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     let servers: Vec<&Host> =
         fleet.with_role(Role::Server).into_iter().filter(|host| hosts.contains(host)).collect();
 
-    connect_stage(&mut plan, fleet, &with_consulted(fleet, hosts, true));
+    let preflight = vec![preflight_step(!agents.is_empty())];
+    let connect = with_consulted(fleet, hosts, true).into_iter().map(connect_track);
+    plan.stage("preflight", std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect());
     plan.stage("repository", vec![Track::new(REPOSITORY, repository_steps(token, !agents.is_empty()))]);
     plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, vec![build_step(host)])).collect());
     for server in &servers {
@@ -50,6 +52,15 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
 /// Does the goal change what runs?
 fn activates(goal: Goal) -> bool {
     matches!(goal, Goal::Switch | Goal::Test)
+}
+
+fn preflight_step(with_agents: bool) -> Step<Action> {
+    let about = if with_agents {
+        "see that the flake sees every file, and that a key at hand decrypts the agent token"
+    } else {
+        "see that the flake sees every file"
+    };
+    Step::new("preflight", about, Action::Preflight { with_agents })
 }
 
 fn repository_steps(token: Token, with_agents: bool) -> Vec<Step<Action>> {
@@ -143,7 +154,7 @@ mod tests {
     #[test]
     fn a_bootstrap_is_server_then_token_then_agents() {
         expect_test::expect![[r#"
-            connect: attic[connect] maia[connect] ocean[connect]
+            preflight: repository[preflight] attic[connect] maia[connect] ocean[connect]
             repository: repository[server token, snapshot]
             build: maia[build] ocean[build]
             server: ocean[activate, verify, boot default]
@@ -157,7 +168,7 @@ mod tests {
     #[test]
     fn an_agent_alone_still_asks_the_server_and_changes_it_in_nothing() {
         expect_test::expect![[r#"
-            connect: maia[connect] ocean[connect]
+            preflight: repository[preflight] maia[connect] ocean[connect]
             repository: repository[snapshot]
             build: maia[build]
             agent token: ocean[verify, agent token]
@@ -170,7 +181,11 @@ mod tests {
     #[test]
     fn no_other_host_than_those_of_the_plan_is_contacted() {
         assert_eq!(outline(&["attic"], Goal::Build, Token::Expect), {
-            ["connect: attic[connect]", "repository: repository[snapshot]", "build: attic[build]"]
+            [
+                "preflight: repository[preflight] attic[connect]",
+                "repository: repository[snapshot]",
+                "build: attic[build]",
+            ]
         });
         assert_eq!(
             outline(&["ocean"], Goal::Boot, Token::Expect).last().unwrap(),

@@ -19,15 +19,11 @@ pub(crate) type Plan = pipeline::Plan<Action>;
 /// What the steps about the repository call it.
 pub(crate) const REPOSITORY: &str = "repository";
 
-/// Reaches every host that the plan changes or asks, all at once, before anything else happens.
-fn connect_stage(plan: &mut Plan, fleet: &Fleet, hosts: &[&Host]) {
-    let tracks = hosts.iter().map(|host| {
-        let addresses: Vec<&str> = host.addresses.iter().map(fleet::Address::as_str).collect();
-        let about = format!("reach it at {}, by its pinned key", addresses.join(" or "));
-        Track::new(&host.name, vec![Step::new("connect", about, Action::Connect { host: host.name.clone() })])
-    });
-    plan.stage("connect", tracks.collect());
-    debug_assert!(hosts.iter().all(|host| fleet.hosts.contains_key(&host.name)));
+/// Reaches a host that the plan changes or asks.
+fn connect_track(host: &Host) -> Track<Action> {
+    let addresses: Vec<&str> = host.addresses.iter().map(fleet::Address::as_str).collect();
+    let about = format!("reach it at {}, by its pinned key", addresses.join(" or "));
+    Track::new(&host.name, vec![Step::new("connect", about, Action::Connect { host: host.name.clone() })])
 }
 
 fn gate_step(fleet: &Fleet, host: &Host) -> Step<Action> {

@@ -17,8 +17,6 @@ const PLACEHOLDER: &[u8] = b"no token yet: replaced before any agent is touched\
 
 impl Run<'_> {
     pub(super) fn snapshot(&self, with_agents: bool) -> Result<Outcome> {
-        remote::require(remote::Tool::NIX)?;
-        self.repository.require_visible()?;
         let metadata = nix::flake_metadata(self.repository.root(), &self.overrides).run()?;
         let path = nix::metadata_path(&metadata.stdout).map_err(|error| {
             Failure::new(Kind::Unforeseen, format!("failed to read nix flake metadata: {error}"))
@@ -31,8 +29,24 @@ impl Run<'_> {
         done(if placeholder { format!("{short}, without an agent token yet") } else { short })
     }
 
+    /// What would otherwise be noticed when a server is deployed already.
+    pub(super) fn preflight(&self, with_agents: bool) -> Result<Outcome> {
+        for tool in [remote::Tool::NIX, remote::Tool::NIXOS_REBUILD] {
+            remote::require(tool)?;
+        }
+        self.repository.require_visible()?;
+        let token = secret(AGENT_TOKEN);
+        if !with_agents {
+            return done("the flake sees every file");
+        }
+        if !self.repository.has(&token) {
+            return done("the flake sees every file; there is no agent token yet");
+        }
+        self.read_token(&token, &self.repository.read_secret(&token)?)?;
+        done("the flake sees every file; a key at hand decrypts the agent token")
+    }
+
     pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
-        remote::require(remote::Tool::NIXOS_REBUILD)?;
         let snapshot = self.state().snapshot.clone().expect("a plan takes a snapshot before it builds");
         if self.state().built.get(name).is_some_and(|built| built.snapshot == snapshot) {
             return skipped("built already, the token is unchanged");

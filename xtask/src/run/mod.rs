@@ -94,6 +94,7 @@ impl<'a> Run<'a> {
             return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
         }
         match action {
+            Action::Preflight { with_agents } => self.preflight(*with_agents),
             Action::Connect { host } => self.connect(host),
             Action::ServerToken => self.server_token(),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents),

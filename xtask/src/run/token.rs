@@ -21,15 +21,15 @@ impl Run<'_> {
                 Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
             })?;
             self.write_token(&path, &Token::generate(random))?;
-            return done(format!("made, encrypted to {}", self.names(&readers)));
+            return done(format!("made, encrypted to {}", names(&readers)));
         }
         let bytes = self.repository.read_secret(&path)?;
         if agrees(&bytes, &readers)? {
-            return skipped(format!("{path} is there, for {}", self.names(&readers)));
+            return skipped(format!("{path} is there, for {}", names(&readers)));
         }
         let token = self.read_token(&path, &bytes)?;
         self.write_token(&path, &token)?;
-        done(format!("encrypted anew, now to {}", self.names(&readers)))
+        done(format!("encrypted anew, now to {}", names(&readers)))
     }
 
     /// The agent token's secret holds what the server made, and its readers are those of the rules, afterwards.
@@ -48,19 +48,27 @@ impl Run<'_> {
             let same = self.read_token(&path, &bytes)?.is(&token);
             if same && agrees(&bytes, &readers)? {
                 self.put_into_snapshot(path.as_str(), &bytes)?;
-                return skipped(format!("{path} holds {server}'s already, for {}", self.names(&readers)));
+                return skipped(format!("{path} holds {server}'s already, for {}", names(&readers)));
             }
         }
         self.write_token(&path, &token)?;
         self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?)?;
-        done(format!("{token} copied from {server}, encrypted to {}", self.names(&readers)))
+        done(format!("{token} copied from {server}, encrypted to {}", names(&readers)))
     }
 
+    /// Who the rules let read the secret, by the names that fleet.toml has for them.
     fn readers(&self, path: &SecretPath) -> Result<Vec<Recipient>> {
-        Ok(self.rules().rule(path)?.recipients()?)
+        let name = |reader: Recipient| {
+            let key = fleet::PublicKey::new(reader.text()).ok();
+            match key.as_ref().and_then(|key| self.fleet.owner_of(key)) {
+                Some(owner) => reader.named(owner),
+                None => reader,
+            }
+        };
+        Ok(self.rules().rule(path)?.recipients()?.into_iter().map(name).collect())
     }
 
-    fn read_token(&self, path: &SecretPath, bytes: &[u8]) -> Result<Token> {
+    pub(super) fn read_token(&self, path: &SecretPath, bytes: &[u8]) -> Result<Token> {
         let mut identities = self.identities.lock().expect("no step panics while it decrypts");
         let attempt = format!("failed to decrypt {path}");
         let readers = self.readers(path)?;
@@ -77,16 +85,10 @@ impl Run<'_> {
         let ciphertext = agenix::encrypt(token.expose().as_bytes(), &self.readers(path)?, format)?;
         self.repository.write_secret(path, &ciphertext)
     }
+}
 
-    /// Readers by the names that fleet.toml has for them.
-    fn names(&self, readers: &[Recipient]) -> String {
-        let name = |reader: &Recipient| {
-            let key = fleet::PublicKey::new(reader.text()).ok();
-            let owner = key.and_then(|key| self.fleet.owner_of(&key).map(str::to_owned));
-            owner.unwrap_or_else(|| reader.label().to_string())
-        };
-        readers.iter().map(name).collect::<Vec<_>>().join(", ")
-    }
+fn names(readers: &[Recipient]) -> String {
+    readers.iter().map(|reader| reader.label()).collect::<Vec<_>>().join(", ")
 }
 
 fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use crate::support::{Answer, in_lab, on, run, xtask};
 use expect_test::expect;
 use lab::Lab;
-use crate::support::{Answer, in_lab, on, run, xtask};
 
 const HOSTS: [&str; 2] = ["ocean", "maia"];
 
@@ -35,7 +35,9 @@ fn state(lab: &Lab) -> BTreeMap<String, String> {
 fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing() {
     in_lab("lab::bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing", |lab| {
         let secrets = lab.deployer().repository().join("secrets");
-        assert!(!secrets.join("k3s-server-token.age").exists() && !secrets.join("k3s-agent-token.age").exists());
+        assert!(
+            !secrets.join("k3s-server-token.age").exists() && !secrets.join("k3s-agent-token.age").exists()
+        );
         xtask(lab, &["bootstrap-cluster"]).expect(0).says("done in");
         let nodes = on(lab, "ocean", "k3s kubectl get nodes --no-headers");
         let ready = |line: &&str| line.split_whitespace().nth(1) == Some("Ready");
@@ -46,7 +48,13 @@ fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing() {
         let again = xtask(lab, &["bootstrap-cluster"]).expect(0).says("all is well; nothing was changed");
         assert_eq!(state(lab), before);
         // Each step that is not done says why.
-        for step in ["repository  server token", "ocean  activate", "ocean  boot default", "ocean  agent token", "maia  activate"] {
+        for step in [
+            "repository  server token",
+            "ocean  activate",
+            "ocean  boot default",
+            "ocean  agent token",
+            "maia  activate",
+        ] {
             let line = again.line(&format!("skip  {step}"));
             assert!(line.contains("already") || line.contains("is there"), "{line}");
         }
@@ -110,11 +118,14 @@ fn a_real_kubectl_lists_the_nodes(lab: &Lab) {
     let argv = ["kubectl", "--kubeconfig", path.to_str().unwrap(), "get", "nodes", "--output", "wide"];
     let answer = run(&argv, &lab.deployer().repository(), &[("HOME", "/root")]).expect(0);
     for (host, address) in [("ocean", "100.64.0.6"), ("maia", "100.64.0.5")] {
-        let line = answer.stdout.lines().find(|line| line.starts_with(host)).unwrap_or_else(|| panic!("{answer:?}"));
+        let line =
+            answer.stdout.lines().find(|line| line.starts_with(host)).unwrap_or_else(|| panic!("{answer:?}"));
         assert!(line.contains(" Ready ") && line.contains(address), "{line}");
     }
     let config = fs::read_to_string(&path).unwrap();
-    assert!(config.contains("server: https://100.64.0.6:6443") && config.contains("current-context: mercury"));
+    assert!(
+        config.contains("server: https://100.64.0.6:6443") && config.contains("current-context: mercury")
+    );
 }
 
 /// The message about a failure, without the table: from `error:` on, tools' lines left out.
@@ -142,7 +153,11 @@ fn verify_tells_what_is_wrong() {
             hint: does the secret name this host as a reader? cargo xtask check"#]]
         .assert_eq(&told(7));
 
-        on(lab, "maia", "sed 's/.$/x/' /root/kept > /run/agenix/k3s-agent-token && systemctl restart k3s.service");
+        on(
+            lab,
+            "maia",
+            "sed 's/.$/x/' /root/kept > /run/agenix/k3s-agent-token && systemctl restart k3s.service",
+        );
         expect![[r#"
             error: maia is not well: its token is not the agent token of ocean
             hint: cargo xtask deploy maia copies it again"#]]
@@ -153,11 +168,19 @@ fn verify_tells_what_is_wrong() {
             xtask(lab, &["verify"]).stderr.contains("the server does not accept its token")
         };
         assert!((0..40).any(told_why), "the journal was not read");
-        on(lab, "maia", "cat /root/kept > /run/agenix/k3s-agent-token && systemctl restart k3s.service && rm /root/kept");
+        on(
+            lab,
+            "maia",
+            "cat /root/kept > /run/agenix/k3s-agent-token && systemctl restart k3s.service && rm /root/kept",
+        );
 
         // The machine is another one than was pinned: ssh must not talk to it.
-        on(lab, "maia", "cp -a /etc/ssh /root/ssh && rm /etc/ssh/ssh_host_* && ssh-keygen -qt ed25519 -N '' -f \
-            /etc/ssh/ssh_host_ed25519_key && systemctl restart sshd.service");
+        on(
+            lab,
+            "maia",
+            "cp -a /etc/ssh /root/ssh && rm /etc/ssh/ssh_host_* && ssh-keygen -qt ed25519 -N '' -f \
+            /etc/ssh/ssh_host_ed25519_key && systemctl restart sshd.service",
+        );
         expect![[r#"
             error: the host key of maia at maia.mercury is not the pinned one
             hint: either another machine has its address, or maia was reinstalled. Compare fingerprints over a path you trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"#]]
@@ -169,8 +192,13 @@ fn verify_tells_what_is_wrong() {
         on(lab, "ocean", "(sleep 0.3; ip link set tailscale0 down) > /dev/null 2>&1 &");
         std::thread::sleep(Duration::from_millis(600));
         let told = told(4);
-        assert!(told.starts_with("error: ocean does not answer: connect to host ocean.mercury port 22: "), "{told}");
-        assert!(told.ends_with("hint: is the host up, is the mesh connected (`tailscale status`), are its addresses right?"));
+        assert!(
+            told.starts_with("error: ocean does not answer: connect to host ocean.mercury port 22: "),
+            "{told}"
+        );
+        assert!(told.ends_with(
+            "hint: is the host up, is the mesh connected (`tailscale status`), are its addresses right?"
+        ));
     });
 }
 

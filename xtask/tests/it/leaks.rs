@@ -62,7 +62,9 @@ fn files_with(root: &Path, wanted: &str) -> Vec<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            if kind.is_dir() && !["/proc", "/sys", "/dev", "/usr", "/run/xtask-lab"].contains(&path.to_str().unwrap_or("")) {
+            if kind.is_dir()
+                && !["/proc", "/sys", "/dev", "/usr", "/run/xtask-lab"].contains(&path.to_str().unwrap_or(""))
+            {
                 folders.push(path);
             } else if kind.is_file() && fs::read(&path).is_ok_and(|text| contains(&text, wanted.as_bytes())) {
                 found.push(path.display().to_string());
@@ -85,7 +87,12 @@ fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
     in_lab("leaks::a_token_is_only_in_its_secret_and_at_its_place_on_the_node", |lab| {
         let watch = Watch::start();
         let mut said = Vec::new();
-        for args in [&["bootstrap-cluster", "-v"][..], &["deploy", "maia", "--json"], &["verify", "-v"], &["kubeconfig"]] {
+        for args in [
+            &["bootstrap-cluster", "-v"][..],
+            &["deploy", "maia", "--json"],
+            &["verify", "-v"],
+            &["kubeconfig"],
+        ] {
             let answer = xtask(lab, args).expect(0);
             said.push(answer.stdout + &answer.stderr);
         }
@@ -111,8 +118,15 @@ fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
             fs::write("/root/planted", format!("x{secret}y")).unwrap();
             assert_eq!(files_with(Path::new("/"), secret), ["/root/planted"]);
             fs::remove_file("/root/planted").unwrap();
-            on(lab, "maia", &format!("echo {secret} > /var/planted; logger planted {secret}; journalctl --sync"));
-            assert_eq!(misplaced(lab, "maia", secret).iter().filter(|path| path.ends_with("/var/planted")).count(), 1);
+            on(
+                lab,
+                "maia",
+                &format!("echo {secret} > /var/planted; logger planted {secret}; journalctl --sync"),
+            );
+            assert_eq!(
+                misplaced(lab, "maia", secret).iter().filter(|path| path.ends_with("/var/planted")).count(),
+                1
+            );
             assert!(on(lab, "maia", "journalctl --no-pager --output export").contains(secret));
         }
     });

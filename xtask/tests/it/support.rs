@@ -17,7 +17,8 @@ pub(crate) fn repository() -> &'static Path {
 /// namespaces of its own.
 pub(crate) fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
     if lab::is_inside() {
-        let lab = Lab::boot(repository(), Path::new(XTASK), &|_| {}).unwrap_or_else(|error| panic!("{error}"));
+        let lab =
+            Lab::boot(repository(), Path::new(XTASK), &|_| {}).unwrap_or_else(|error| panic!("{error}"));
         return body(&lab);
     }
     let program = std::env::current_exe().expect("a test has a program");
@@ -87,8 +88,10 @@ pub(crate) fn xtask(lab: &Lab, args: &[&str]) -> Answer {
 #[track_caller]
 pub(crate) fn on(lab: &Lab, machine: &str, line: &str) -> String {
     let address = lab.machine(machine).address().to_string();
-    let options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"];
-    let argv = [&["ssh", "-o", "BatchMode=yes"][..], &options, &["-l", "root", "--", &address, line]].concat();
+    let options =
+        ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"];
+    let argv =
+        [&["ssh", "-o", "BatchMode=yes"][..], &options, &["-l", "root", "--", &address, line]].concat();
     let answer = run(&argv, Path::new("/"), &[("HOME", "/root")]);
     assert_eq!(answer.code, 0, "`{line}` on {machine}: {}", answer.stderr);
     answer.stdout.trim().to_owned()
