@@ -2,7 +2,7 @@
 #
 # Nothing of a host is written here. What the fleet is stands in hosts/fleet.toml, which
 # `cargo xtask` reads too; what a host does stands in hosts/<host>/. Adding a host changes
-# neither this file nor any other host: `cargo xtask node add`.
+# neither this file nor any other host.
 {
   description = "A NixOS + K3s cluster in one repository, operated by cargo xtask";
 

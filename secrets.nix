@@ -1,7 +1,7 @@
-# Who can decrypt what. Read by agenix (`agenix -e secrets/…`, `agenix -r`) and by `cargo xtask secrets`.
+# Who can decrypt what. Read by agenix (`agenix -e secrets/…`, `agenix -r`) and by `cargo xtask`.
 #
 # People and hosts come from hosts/fleet.toml, so a key stands in one place only. To give a new
-# secret to some of them, add a line at the end; then `cargo xtask secrets edit secrets/NAME.age`.
+# secret to some of them, add a line at the end; then `agenix -e secrets/NAME.age`.
 let
   fleet = builtins.fromTOML (builtins.readFile ./hosts/fleet.toml);
 
@@ -12,7 +12,7 @@ let
     name: host:
     host.ssh_host_key or (throw ''
       host "${name}" has no ssh_host_key in hosts/fleet.toml, so nothing can be encrypted to it.
-      hint: cargo xtask init (or: cargo xtask node pin ${name})'')
+      hint: cargo xtask init'')
   ) fleet.hosts;
 
   withRole =

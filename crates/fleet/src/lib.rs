@@ -1,6 +1,6 @@
 //! `hosts/fleet.toml`, the one place where a fact about the fleet stands, as validated types.
 //!
-//! Raw serde structs mirror the file ([`raw`], unknown keys refused); [`Fleet`] holds what was checked: a [`HostName`]
+//! Raw serde structs mirror the file (unknown keys refused); [`Fleet`] holds what was checked: a [`HostName`]
 //! is a DNS label, an [`Address`] can't be taken for an option, a [`PublicKey`] is one that age and ssh can use. Whoever
 //! holds a `Fleet` need not check again. Everything here is pure: text in, types or text out.
 //!
@@ -143,7 +143,7 @@ impl Fleet {
     /// # Errors
     /// The first thing that is wrong, with its line and a hint.
     pub fn parse(text: &str) -> Result<Self, FleetError> {
-        validate::validate(text, raw::parse(text)?)
+        validate::validate(text, &raw::parse(text)?)
     }
 
     /// The hosts of a role, by name; servers with the first server in front.

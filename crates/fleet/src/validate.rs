@@ -12,7 +12,7 @@ use crate::{BuildOn, Cluster, Fleet, Host, Network, Role};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-pub(crate) fn validate(text: &str, raw: RawFleet) -> Result<Fleet, FleetError> {
+pub(crate) fn validate(text: &str, raw: &RawFleet) -> Result<Fleet, FleetError> {
     let check = Check { text };
     let cluster = check.cluster(&raw.cluster)?;
     let mut admins = BTreeMap::new();
@@ -25,8 +25,8 @@ pub(crate) fn validate(text: &str, raw: RawFleet) -> Result<Fleet, FleetError> {
         hosts.insert(host.name.clone(), host);
     }
     let fleet = Fleet { cluster, admins, hosts };
-    check.references(&fleet, &raw)?;
-    check.duplicates(&fleet, &raw)?;
+    check.references(&fleet, raw)?;
+    check.duplicates(&fleet, raw)?;
     check.servers(&fleet)?;
     Ok(fleet)
 }

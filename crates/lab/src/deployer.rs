@@ -26,7 +26,7 @@ const PATH: &str = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// A whole command of the tool under rehearsal.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// The deployer. Once [`Deployer::move_in`] is done, its root is ours.
+/// The deployer. Once the lab is up, its root is ours.
 pub struct Deployer {
     root: PathBuf,
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use pipeline::{Event, Outcome, Plan, Step, Track, execute};
 
-fn plan(stages: &[(&str, &[(&str, &[&'static str])])]) -> Plan<&'static str> {
+/// A subject and its steps.
+type Row<'a> = (&'a str, &'a [&'static str]);
+
+fn plan(stages: &[(&str, &[Row])]) -> Plan<&'static str> {
     let mut plan = Plan::new("test");
     for (name, tracks) in stages {
-        let track = |(subject, steps): &(&str, &[&'static str])| {
+        let track = |(subject, steps): &Row| {
             Track::new(
                 subject,
                 steps.iter().map(|step| Step::new(*step, format!("does {step}"), *step)).collect(),
@@ -45,7 +48,7 @@ fn a_failed_track_stops_itself_and_all_later_stages_but_not_its_neighbour() {
 
 #[test]
 fn tracks_run_side_by_side_up_to_jobs_and_stages_never() {
-    let wide: &[(&str, &[&'static str])] = &[("a", &["x"]), ("b", &["x"]), ("c", &["x"]), ("d", &["x"])];
+    let wide: &[Row] = &[("a", &["x"]), ("b", &["x"]), ("c", &["x"]), ("d", &["x"])];
     let plan = plan(&[("one", wide), ("two", wide)]);
     let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let act = |_: &&'static str, _: &_| {

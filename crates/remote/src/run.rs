@@ -188,7 +188,7 @@ impl Cmd {
     /// [`RunError::Missing`] and [`RunError::Start`].
     pub fn run_in_foreground(self) -> Result<i32, RunError> {
         #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
-        let expression = self.surroundings(duct::cmd(&self.program, &self.args).unchecked());
+        let expression = self.surroundings(&duct::cmd(&self.program, &self.args).unchecked());
         let handle = expression.start().map_err(|source| self.start_error(source))?;
         let mut asked: Option<Instant> = None;
         loop {
@@ -206,13 +206,13 @@ impl Cmd {
         }
     }
 
-    fn drive<T: Send>(
+    fn drive<T>(
         self,
         on_line: &dyn Fn(&str),
         read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
     ) -> Result<(Option<T>, Vec<String>), RunError>
     where
-        T: 'static,
+        T: Send + 'static,
     {
         let pipes = || -> io::Result<_> { Ok((io::pipe()?, io::pipe()?)) };
         let ((out_read, out_write), (err_read, err_write)) =
@@ -263,10 +263,10 @@ impl Cmd {
             Stdin::Null => expression.stdin_null(),
             Stdin::Bytes(bytes) => expression.stdin_file(feed(Arc::clone(bytes))?),
         };
-        Ok(self.surroundings(expression))
+        Ok(self.surroundings(&expression))
     }
 
-    fn surroundings(&self, expression: duct::Expression) -> duct::Expression {
+    fn surroundings(&self, expression: &duct::Expression) -> duct::Expression {
         // CI hands us the identity in this variable; no tool that we call has any use for it.
         let mut expression = expression.env_remove("XTASK_IDENTITY");
         for (name, value) in &self.env {

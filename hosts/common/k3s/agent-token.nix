@@ -4,7 +4,7 @@
 # and with it the right to join servers and to decrypt the datastore's keys. So:
 #
 # One server makes it itself, before K3s first starts, and nobody else ever writes it. `cargo xtask
-# token pull` copies what K3s then shows in server/agent-token into secrets/k3s-agent-token.age.
+# bootstrap-cluster` copies what K3s then shows in server/agent-token into secrets/k3s-agent-token.age.
 #
 # Several servers need the same token, so all of them read that secret instead.
 #
@@ -12,7 +12,7 @@
 # restart would work and its second would die (`cred/passwd newer than datastore`). K3s must not be
 # left without the file either: it would wait for it for ever. So in that case this unit leaves an
 # EMPTY file, which K3s reads as "no agent token" and goes on exactly as before, and says so in the
-# journal each time. The way out is deliberate: `cargo xtask token rotate`.
+# journal each time. The way out is deliberate: `k3s token rotate`, see the runbook.
 {
   config,
   lib,
@@ -28,7 +28,7 @@ in
   config = lib.mkMerge [
     (lib.mkIf cluster.severalServers {
       age.secrets.k3s-agent-token = {
-        file = cluster.secretFile "k3s-agent-token" "cargo xtask token pull";
+        file = cluster.secretFile "k3s-agent-token" "cargo xtask bootstrap-cluster";
         owner = "root";
         group = "root";
         mode = "0400";
@@ -88,7 +88,7 @@ in
 
           : | install_token
           echo "<4>K3s already ran here without an agent token, so none is added: its second restart would fail."
-          echo "<4>Agents go on using the server token, as before. To give them one of their own: cargo xtask token rotate"
+          echo "<4>Agents go on using the server token, as before. To give them one of their own: docs/runbook.md"
         '';
       };
     })

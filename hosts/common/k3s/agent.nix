@@ -12,7 +12,7 @@ in
   imports = [ ./node.nix ];
 
   age.secrets.k3s-agent-token = {
-    file = cluster.secretFile "k3s-agent-token" "cargo xtask token pull";
+    file = cluster.secretFile "k3s-agent-token" "cargo xtask bootstrap-cluster";
     owner = "root";
     group = "root";
     mode = "0400";

@@ -21,7 +21,7 @@ in
     ]
     # With --node-ip alone flannel would still pick the interface of the default route.
     ++ lib.optional (interface != null) "--flannel-iface=${interface}"
-    # Both are taken at the node's first registration; later changes need kubectl (`cargo xtask doctor`).
+    # Both are taken at the node's first registration; later changes need `kubectl label` and `kubectl taint`.
     ++ map (taint: "--node-taint=${taint}") (host.taints or [ ])
     ++ map (label: "--node-label=${label}") (host.labels or [ ]);
   };

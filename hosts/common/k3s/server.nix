@@ -24,7 +24,7 @@ in
   ];
 
   age.secrets.k3s-server-token = {
-    file = cluster.secretFile "k3s-server-token" "cargo xtask token generate";
+    file = cluster.secretFile "k3s-server-token" "cargo xtask bootstrap-cluster";
     owner = "root";
     group = "root";
     mode = "0400";

@@ -24,7 +24,7 @@ impl Renderer for Plain {
             Event::RunStarted { title, steps } => eprintln!("{title}: {steps} steps"),
             Event::StepStarted { step } if self.verbose => eprintln!("{}  {} …", step.subject, step.step),
             Event::StepProgress { step, line } if self.verbose => {
-                eprintln!("{}  {}  {line}", step.subject, step.step)
+                eprintln!("{}  {}  {line}", step.subject, step.step);
             }
             Event::StepFinished { step, outcome, milliseconds } => {
                 let time = summary::time(Duration::from_millis(*milliseconds));

@@ -61,7 +61,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
         }
         (None, Some(step)) => style(format!("stopped before {} ({})", step.step, step.stage)).yellow(),
         (None, None) => {
-            let last = of_subject().last().map(|step| match &step.outcome {
+            let last = of_subject().next_back().map(|step| match &step.outcome {
                 Outcome::Done { detail } => detail.clone(),
                 Outcome::Skipped { reason } => reason.clone(),
                 Outcome::Failed { error } => error.clone(),

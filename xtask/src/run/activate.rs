@@ -54,7 +54,7 @@ impl Run<'_> {
         let result = self.rebuild(name, action, &source, progress);
         self.look(&session, name, target, &built.system, result)?;
         if target == Target::Running {
-            self.restart_if_token_changed(name, &session, token)?;
+            self.restart_if_token_changed(name, &session, &token)?;
         }
         done(match target {
             Target::Running => format!("runs {}", short(&built.system)),
@@ -124,7 +124,12 @@ impl Run<'_> {
     }
 
     /// agenix restarts nothing. So an agent whose token changed under a unit that did not gets restarted, once.
-    fn restart_if_token_changed(&self, name: &HostName, session: &Session, before: TokenState) -> Result<()> {
+    fn restart_if_token_changed(
+        &self,
+        name: &HostName,
+        session: &Session,
+        before: &TokenState,
+    ) -> Result<()> {
         let after = self.token_on(name, session)?;
         let (Some(old), Some(new)) = (&before.digest, &after.digest) else { return Ok(()) };
         if old != new && before.started == after.started {

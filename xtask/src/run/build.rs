@@ -36,6 +36,13 @@ impl Run<'_> {
         }
         self.repository.require_visible()?;
         let token = secret(AGENT_TOKEN);
+        if self.fleet.with_role(fleet::Role::Server).len() > 1 && !self.repository.has(&token) {
+            // Each server would have to have the same one before the first of them starts.
+            let message = format!("several servers share one agent token, and {token} does not exist");
+            return Err(
+                Failure::configuration(message).hint(format!("openssl rand -hex 32 | agenix -e {token}"))
+            );
+        }
         if !with_agents {
             return done("the flake sees every file");
         }

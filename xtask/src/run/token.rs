@@ -88,7 +88,7 @@ impl Run<'_> {
 }
 
 fn names(readers: &[Recipient]) -> String {
-    readers.iter().map(|reader| reader.label()).collect::<Vec<_>>().join(", ")
+    readers.iter().map(agenix::Recipient::label).collect::<Vec<_>>().join(", ")
 }
 
 fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {

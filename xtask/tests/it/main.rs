@@ -5,4 +5,5 @@ mod lab;
 mod leaks;
 mod placement;
 mod refusals;
+mod stand_ins;
 mod support;
