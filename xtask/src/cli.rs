@@ -30,6 +30,7 @@ Examples:
   cargo xtask deploy maia --dry-run  show what a deploy would do";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "For every command")]
 pub(crate) struct Global {
     /// Print the plan and do nothing
     #[arg(long, global = true)]

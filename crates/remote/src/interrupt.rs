@@ -5,28 +5,34 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
-static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 
-fn flag() -> &'static Arc<AtomicBool> {
-    FLAG.get_or_init(Arc::default)
-}
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static TERMINATED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// From now on SIGINT and SIGTERM set a flag, and a second one ends the process at once.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
 pub fn watch_for_interrupts() -> io::Result<()> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in [SIGINT, SIGTERM] {
         // The order matters: the first signal finds the flag down and raises it, the second finds it up and exits.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(flag()))?;
-        signal_hook::flag::register(signal, Arc::clone(flag()))?;
+        register_conditional_shutdown(signal, 130, Arc::clone(&STOP))?;
+        register(signal, Arc::clone(&STOP))?;
     }
+    register(SIGTERM, Arc::clone(&TERMINATED))?;
     Ok(())
 }
 
 /// Has somebody asked us to stop?
 pub fn interrupted() -> bool {
-    flag().load(Ordering::Relaxed)
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Was it by SIGTERM, which, unlike a terminal's ctrl-C, has reached nobody but us?
+pub(crate) fn terminated() -> bool {
+    TERMINATED.load(Ordering::Relaxed)
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::{Cmd, Stdin, interrupted};
+use crate::interrupt::{interrupted, terminated};
+use crate::{Cmd, Stdin};
 
 /// How many of a tool's last lines are kept for the error message.
 const TAIL: usize = 20;
@@ -22,7 +23,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// What a process gets between the polite signal and the final one.
 const GRACE: Duration = Duration::from_secs(3);
 /// What a program with our terminal gets to put things in order after an interrupt.
-const FOREGROUND_GRACE: Duration = Duration::from_secs(20);
+const FOREGROUND_GRACE: Duration = Duration::from_secs(15);
 /// A daemon that a tool left behind can hold our pipes open; after the tool itself has ended we wait this long.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -196,8 +197,10 @@ impl Cmd {
                 return Ok(output.status.code().unwrap_or(130));
             }
             if interrupted() && asked.is_none() {
-                // Ctrl-C has reached it already; a SIGTERM was for us alone.
-                signal(&handle, rustix::process::kill_process, Signal::TERM);
+                // A second signal would end it on the spot: so only where ctrl-C has not reached it already.
+                if terminated() {
+                    signal(&handle, rustix::process::kill_process, Signal::TERM);
+                }
                 asked = Some(Instant::now());
             }
             if asked.is_some_and(|at| at.elapsed() > FOREGROUND_GRACE) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use console::style;
+use console::{Term, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipeline::{Event, Outcome, Report, StepId};
 
@@ -34,6 +34,13 @@ impl Live {
         self.running.insert(step.subject.clone(), line);
     }
 
+    /// Prints a line above the live ones, one line high whatever it says.
+    fn settle(&self, line: &str) {
+        let width = usize::from(Term::stderr().size().1);
+        // It prints nothing where it cannot draw; then the plain renderer is in its place.
+        let _ = self.lines.println(console::truncate_str(line, width, "…"));
+    }
+
     fn finish(&mut self, step: &StepId, outcome: &Outcome, milliseconds: u64) {
         if let Some(line) = self.running.remove(&step.subject) {
             line.finish_and_clear();
@@ -45,13 +52,8 @@ impl Live {
         };
         let time = summary::time(Duration::from_millis(milliseconds));
         let width = self.width;
-        // MultiProgress::println prints nothing where it cannot draw; then the plain renderer is in its place.
-        let _ = self.lines.println(format!(
-            "  {mark} {:width$}  {:15} {:>6}  {text}",
-            step.subject,
-            step.step,
-            style(time).dim()
-        ));
+        let time = style(time).dim();
+        self.settle(&format!("  {mark} {:width$}  {:15} {time:>6}  {text}", step.subject, step.step));
     }
 }
 
@@ -59,13 +61,13 @@ impl Renderer for Live {
     fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted { title, .. } => {
-                let _ = self.lines.println(format!("{}", style(title).bold()));
+                self.settle(&style(title).bold().to_string());
             }
             Event::StageStarted { stage, subjects } => {
                 let widest = subjects.iter().map(|subject| subject.chars().count()).max().unwrap_or(0);
                 // Grows and never shrinks: columns of one run stay where they are.
                 self.width = self.width.max(widest).max("repository".len());
-                let _ = self.lines.println(format!("{}", style(stage).cyan()));
+                self.settle(&style(stage).cyan().to_string());
             }
             Event::StepStarted { step } => self.start(step),
             Event::StepProgress { step, line } => {
@@ -80,6 +82,8 @@ impl Renderer for Live {
 
     fn report(&mut self, plan: &Plan, report: &Report<Failure>) {
         let summary = summary::summary(plan, report);
-        self.lines.suspend(|| eprint!("{summary}"));
+        // All lines have settled by now, and the cursor stands behind the last of them.
+        let _ = self.lines.clear();
+        eprint!("\n\n{summary}");
     }
 }

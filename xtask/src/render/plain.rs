@@ -40,6 +40,6 @@ impl Renderer for Plain {
     }
 
     fn report(&mut self, plan: &Plan, report: &Report<Failure>) {
-        eprint!("{}", summary::summary(plan, report));
+        eprint!("\n{}", summary::summary(plan, report));
     }
 }

@@ -7,7 +7,7 @@ use console::{measure_text_width, style};
 use pipeline::{Outcome, Report};
 
 use crate::failure::Failure;
-use crate::playbook::Plan;
+use crate::playbook::{Plan, REPOSITORY};
 
 /// `0.4 s`, `12 s`, `3 min 20 s`.
 pub(super) fn time(duration: Duration) -> String {
@@ -20,7 +20,7 @@ pub(super) fn time(duration: Duration) -> String {
 }
 
 pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
-    let mut text = String::from("\n");
+    let mut text = String::new();
     let mut subjects: Vec<&str> = Vec::new();
     for (_, track, _) in plan.steps() {
         if !subjects.contains(&track.subject.as_str()) {
@@ -60,6 +60,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
             style(format!("not touched; first would be {}", step.step)).yellow()
         }
         (None, Some(step)) => style(format!("stopped before {} ({})", step.step, step.stage)).yellow(),
+        (None, None) if subject == REPOSITORY => style("ready".to_owned()),
         (None, None) => {
             let last = of_subject().next_back().map(|step| match &step.outcome {
                 Outcome::Done { detail } => detail.clone(),

@@ -37,8 +37,8 @@ impl Run<'_> {
             Target::DryRun => None,
         };
         if there == Some(built.system.as_str()) {
-            let state = if target == Target::Boot { "is the boot default already" } else { "runs already" };
-            return skipped(format!("{} {state}", short(&built.system)));
+            let verb = if target == Target::Boot { "boots" } else { "runs" };
+            return skipped(format!("{verb} {} already", short(&built.system)));
         }
         if target == Target::Running {
             let failed = host::failed_units(&session)?;
@@ -58,7 +58,7 @@ impl Run<'_> {
         }
         done(match target {
             Target::Running => format!("runs {}", short(&built.system)),
-            Target::Boot => format!("{} is the boot default", short(&built.system)),
+            Target::Boot => format!("boots {}", short(&built.system)),
             Target::DryRun => "told above what would happen (-v)".to_owned(),
         })
     }

@@ -60,10 +60,13 @@ impl Run<'_> {
         }
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
         let output = self.rebuild(name, Action::Build, &source, progress).map_err(|failure| {
-            let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
-            let hint = "no host was changed by this; `-v` shows all of the build's output".to_owned();
-            let hint = failure.hint.clone().unwrap_or(hint);
-            failure.of_kind(kind).hint(hint).during(&format!("failed to build {name}"))
+            let failure = failure.during(&format!("failed to build {name}"));
+            match failure.kind {
+                Kind::Unforeseen => failure
+                    .of_kind(Kind::Build)
+                    .hint("no host was changed by this; `-v` shows all of the build's output".to_owned()),
+                _ => failure,
+            }
         })?;
         // Standard output is one line, the path, when all went well: anything else is not a system.
         if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
@@ -121,11 +124,13 @@ fn add_file(snapshot: &str, file: &str, bytes: &[u8]) -> Result<String> {
         .map_err(|error| Failure::new(Kind::Unforeseen, chain(&error)))
 }
 
-/// A store path as a person reads it: eight digits of its hash, and its name.
+/// A store path as a person reads it: `ocean-26.05 (2ii7dim3)`.
 pub(super) fn short(path: &str) -> String {
     let name = path.trim_start_matches("/nix/store/");
     match name.split_once('-') {
-        Some((hash, name)) if hash.len() > 8 => format!("{}…-{name}", &hash[..8]),
+        Some((hash, name)) if hash.len() > 8 => {
+            format!("{} ({})", name.trim_start_matches("nixos-system-"), &hash[..8])
+        }
         _ => name.to_owned(),
     }
 }
