@@ -11,7 +11,7 @@ use remote::nixos_rebuild::{self, Action, Source};
 use remote::ssh::Session;
 
 use super::build::short;
-use super::{Run, done, host, skipped};
+use super::{Run, done, gate, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
@@ -36,7 +36,8 @@ impl Run<'_> {
             Target::Boot => before.boot.as_deref(),
             Target::DryRun => None,
         };
-        if there == Some(built.system.as_str()) {
+        let intact = target != Target::Running || self.secret_is_intact(name, &session)?;
+        if there == Some(built.system.as_str()) && intact {
             let verb = if target == Target::Boot { "boots" } else { "runs" };
             return skipped(format!("{verb} {} already", short(&built.system)));
         }
@@ -123,6 +124,24 @@ impl Run<'_> {
         }
     }
 
+    /// Activating the same system once more decrypts its secrets once more: worth doing where they are not what they
+    /// should be.
+    fn secret_is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
+        let finding = match self.host(name).role {
+            None => None,
+            Some(Role::Server) => gate::secret_finding(session, gate::SERVER_SECRET)?,
+            Some(Role::Agent) => match gate::secret_finding(session, gate::AGENT_SECRET)? {
+                Some(finding) => Some(finding),
+                None => {
+                    let server =
+                        self.fleet.first_server().expect("a validated fleet with an agent has a server");
+                    self.token_finding(name, session, &self.session(&server.name))?
+                }
+            },
+        };
+        Ok(finding.is_none())
+    }
+
     /// agenix restarts nothing. So an agent whose token changed under a unit that did not gets restarted, once.
     fn restart_if_token_changed(
         &self,
@@ -144,7 +163,7 @@ impl Run<'_> {
             return Ok(TokenState::default());
         }
         // Of a token of at least 128 random bits; compared here and kept nowhere.
-        let sum = session.run(["sha256sum", super::gate::AGENT_SECRET]);
+        let sum = session.run(["sha256sum", gate::AGENT_SECRET]);
         Ok(TokenState {
             digest: sum.ok().map(|output| output.text()),
             started: host::k3s_unit(session)?.and_then(|unit| unit.since),

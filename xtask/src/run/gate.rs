@@ -17,11 +17,11 @@ use crate::failure::{Failure, Kind, Result};
 
 /// Where agenix puts an agent's token.
 pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
-const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
+pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 const POLL: Duration = Duration::from_millis(500);
 
 /// What is not well: what, in words, and what to do.
-struct Finding {
+pub(super) struct Finding {
     what: String,
     evidence: Vec<String>,
     hint: Option<String>,
@@ -129,7 +129,12 @@ impl Run<'_> {
 
     /// Does the agent have the server's agent token? By a digest that is keyed anew each time, so that the token itself
     /// need not travel and the digest is of no use to anybody.
-    fn token_finding(&self, name: &HostName, session: &Session, server: &Session) -> Result<Option<Finding>> {
+    pub(super) fn token_finding(
+        &self,
+        name: &HostName,
+        session: &Session,
+        server: &Session,
+    ) -> Result<Option<Finding>> {
         let mut salt = vec![0; 32];
         getrandom::getrandom(&mut salt).map_err(|error| {
             Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
@@ -158,7 +163,7 @@ fn digest(session: &Session, file: &str, salt: &SecretSlice<u8>) -> Result<Optio
     }
 }
 
-fn secret_finding(session: &Session, path: &str) -> Result<Option<Finding>> {
+pub(super) fn secret_finding(session: &Session, path: &str) -> Result<Option<Finding>> {
     let hint = "does the secret name this host as a reader? cargo xtask check";
     let stat = match session.run(["stat", "--dereference", "--format", "%s %a %U", path]) {
         Ok(output) => output.text(),

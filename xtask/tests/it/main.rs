@@ -3,6 +3,7 @@
 mod architecture;
 mod lab;
 mod leaks;
+mod lifecycle;
 mod placement;
 mod refusals;
 mod stand_ins;

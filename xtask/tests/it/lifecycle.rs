@@ -1,0 +1,90 @@
+//! What comes after the bootstrap: a host that joins later, one that was reinstalled, tokens that went out of step.
+
+use std::fs;
+use std::path::Path;
+
+use lab::Lab;
+
+use crate::support::{in_lab, on, run, xtask};
+
+fn fleet_file(lab: &Lab) -> std::path::PathBuf {
+    lab.deployer().repository().join("hosts/fleet.toml")
+}
+
+fn started(lab: &Lab, host: &str) -> String {
+    on(lab, host, "systemctl show k3s.service -p InvocationID --value")
+}
+
+#[test]
+fn an_agent_joins_later_and_only_what_is_needed_changes() {
+    in_lab("lifecycle::an_agent_joins_later_and_only_what_is_needed_changes", |lab| {
+        let whole = fs::read_to_string(fleet_file(lab)).unwrap();
+        let maia = whole.find("[hosts.maia]").unwrap();
+        let end = whole[maia + 1..].find("\n[").map_or(whole.len(), |at| maia + 1 + at);
+        fs::write(fleet_file(lab), format!("{}{}", &whole[..maia], &whole[end..])).unwrap();
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        assert!(!on(lab, "ocean", "k3s kubectl get nodes --no-headers").contains("maia"));
+        let (server, secrets) = (started(lab, "ocean"), lab.deployer().repository().join("secrets"));
+        let server_token = fs::read(secrets.join("k3s-server-token.age")).unwrap();
+
+        fs::write(fleet_file(lab), whole).unwrap();
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        assert!(on(lab, "ocean", "k3s kubectl get nodes --no-headers").contains("maia"));
+        assert_eq!(started(lab, "ocean"), server, "the server was not restarted for it");
+        assert_eq!(fs::read(secrets.join("k3s-server-token.age")).unwrap(), server_token);
+    });
+}
+
+#[test]
+fn an_agent_with_another_token_gets_the_servers_and_is_restarted_once() {
+    in_lab("lifecycle::an_agent_with_another_token_gets_the_servers_and_is_restarted_once", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let secret = lab.deployer().repository().join("secrets/k3s-agent-token.age");
+        let keys = [
+            lab.fleet().admins.values().next().unwrap(),
+            lab.fleet().hosts["maia"].ssh_host_key.as_ref().unwrap(),
+        ];
+        let keys = keys.map(|key| agenix::Recipient::parse(key.as_str()).unwrap());
+        let other = agenix::encrypt(b"another token", &keys, agenix::Format::Binary).unwrap();
+        fs::write(&secret, other).unwrap();
+        // The agent is given the other token, as by somebody who deployed by hand.
+        on(lab, "maia", "printf 'another token' > /run/agenix/k3s-agent-token");
+        xtask(lab, &["verify"]).expect(7).says("its token is not the agent token of ocean");
+
+        let before = started(lab, "maia");
+        xtask(lab, &["deploy", "maia"]).expect(0).says("copied from ocean");
+        assert_eq!(
+            on(lab, "maia", "cat /run/agenix/k3s-agent-token"),
+            on(lab, "ocean", "cat /var/lib/rancher/k3s/server/agent-token")
+        );
+        let after = started(lab, "maia");
+        assert_ne!(before, after, "it was restarted");
+        xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
+        assert_eq!(started(lab, "maia"), after, "once");
+        xtask(lab, &["verify"]).expect(0);
+    });
+}
+
+#[test]
+fn a_reinstalled_agent_is_pinned_anew_and_can_read_its_secret_again() {
+    in_lab("lifecycle::a_reinstalled_agent_is_pinned_anew_and_can_read_its_secret_again", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        on(
+            lab,
+            "maia",
+            "rm /etc/ssh/ssh_host_*; ssh-keygen -qt ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; \
+             systemctl restart sshd.service",
+        );
+        xtask(lab, &["deploy", "maia"]).expect(4).says("is not the pinned one");
+        xtask(lab, &["init", "--host", "maia=maia.mercury", "--yes"]).expect(0);
+        let check = xtask(lab, &["check"]).expect(3);
+        assert!(check.stdout.contains("its readers are not those of secrets.nix"), "{}", check.stdout);
+        xtask(lab, &["bootstrap-cluster"]).expect(0).says("copied from ocean");
+        xtask(lab, &["check"]).expect(0);
+        let key = lab.machine("maia").root().join("etc/ssh/ssh_host_ed25519_key");
+        let secret = lab.deployer().repository().join("secrets/k3s-agent-token.age");
+        let argv = ["age", "--decrypt", "--identity", key.to_str().unwrap(), secret.to_str().unwrap()];
+        assert!(run(&argv, Path::new("/"), &[]).expect(0).stdout.starts_with("K10"));
+        xtask(lab, &["verify"]).expect(0);
+    });
+}
