@@ -17,11 +17,11 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all is well                     5  a build failed; no host was touched by it
-  1  something unforeseen            6  an activation failed
-  2  wrong usage                     7  a verification failed
-  3  configuration or secrets        130  interrupted
-  4  a host is unreachable, or is not the pinned one
+  0  all is well                5  a build failed; the hosts it was for were not touched
+  1  something unforeseen       6  an activation failed
+  2  wrong usage                7  a verification failed
+  3  configuration or secrets   8  it is not known whether a host was changed
+  4  a host is unreachable, or is not the pinned one       130  interrupted
 
 Examples:
   cargo xtask init                   put your key and your hosts' keys into hosts/fleet.toml

@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Build = 5,
     Activation = 6,
     Verification = 7,
+    Unknown = 8,
     Interrupted = 130,
 }
 
@@ -70,26 +71,31 @@ impl Failure {
         Self { told: true, ..Self::new(kind, "") }
     }
 
+    /// As it is printed on standard error: a line, the tool's lines, the hint.
+    pub(crate) fn block(&self) -> String {
+        let mut text = format!("{} {}\n", style("error:").red().bold().for_stderr(), self.message);
+        for line in &self.tail {
+            text += &format!("  {} {line}\n", style("│").dim().for_stderr());
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("{} {hint}\n", style("hint:").cyan().bold().for_stderr());
+        }
+        text
+    }
+
     /// Prints it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.told {
-            eprint!("{self}");
+            eprint!("{}", self.block());
         }
         ExitCode::from(self.kind as u8)
     }
 }
 
-/// As it is printed: a line, the tool's lines, the hint.
+/// One line.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} {}", style("error:").red().bold().for_stderr(), self.message)?;
-        for line in &self.tail {
-            writeln!(f, "  {} {line}", style("│").dim().for_stderr())?;
-        }
-        match &self.hint {
-            Some(hint) => writeln!(f, "{} {hint}", style("hint:").cyan().bold().for_stderr()),
-            None => Ok(()),
-        }
+        f.write_str(&self.message)
     }
 }
 
@@ -112,9 +118,17 @@ impl From<RunError> for Failure {
         let kind = match &error {
             RunError::Missing { .. } => Kind::Configuration,
             RunError::Interrupted { .. } => Kind::Interrupted,
+            RunError::LinkLost { .. } => Kind::Unreachable,
             _ => Kind::Unforeseen,
         };
-        Self::new(kind, chain(&error)).tail(error.tail())
+        let hint = match &error {
+            RunError::Missing { program } => remote::Tool::remedy_for(program).map(str::to_owned),
+            RunError::LinkLost { .. } => {
+                Some("run it again: what is done already is seen to be done".to_owned())
+            }
+            _ => None,
+        };
+        Self::new(kind, chain(&error)).tail(error.tail()).hint(hint)
     }
 }
 
@@ -126,7 +140,8 @@ impl From<ConnectError> for Failure {
                 return error.into();
             }
             ConnectError::WrongKey { host, .. } => format!(
-                "either another machine has its address, or {host} was reinstalled. Compare fingerprints over a path you \
+                "either another machine has its address, or {host} was reinstalled, or your ssh_config sends it \
+                 elsewhere. Compare fingerprints over a path you \
                  trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"
             ),
             ConnectError::Refused { .. } => {
@@ -165,12 +180,6 @@ impl From<lab::LabError> for Failure {
             _ => Vec::new(),
         };
         Self::configuration(chain(&error)).tail(&tail).hint(error.hint())
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::new(Kind::Unforeseen, format!("{error:#}"))
     }
 }
 

@@ -3,6 +3,15 @@
 //! This crate parses, composes and renders. What it composes: `fleet` and `agenix` say what should be, a playbook makes
 //! a plan of it, `pipeline` executes the plan, and its steps reach the hosts through `remote`.
 
+/// A line on standard output. Unlike `println!` it does not panic when its reader has gone away: `check | head`.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
+mod access;
 mod cli;
 mod command;
 mod failure;
@@ -32,7 +41,7 @@ fn main() -> ExitCode {
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
-        Command::Test(args) => command::test::run(args),
+        Command::Test(args) => command::test::run(&cli.global, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -95,14 +95,29 @@ impl Repository {
         Ok(())
     }
 
-    /// New files that a flake would need and git does not know. Secrets are not among them: we add those ourselves.
-    pub(crate) fn invisible_files(&self) -> Result<Vec<String>> {
+    /// New files that a flake would need and git does not know.
+    fn invisible_files(&self) -> Result<Vec<String>> {
+        let needed = |name: &String| {
+            [".nix", ".age", "flake.lock"].iter().any(|end| name.ends_with(end)) || name.starts_with("hosts/")
+        };
+        Ok(self.unknown_to_git()?.into_iter().filter(needed).collect())
+    }
+
+    fn unknown_to_git(&self) -> Result<Vec<String>> {
         let list = Cmd::new("git").args(["ls-files", "-z", "--others", "--exclude-standard"]).dir(&self.root);
         let output = list.label("git ls-files").run()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let needed =
-            |name: &&str| name.ends_with(".nix") || name.starts_with("hosts/") || *name == "flake.lock";
-        Ok(text.split('\0').filter(|name| !name.is_empty()).filter(needed).map(str::to_owned).collect())
+        Ok(text.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Lets git know of the secrets that it does not know: made by `agenix -e`, or in a run that was cut off.
+    pub(crate) fn add_secrets(&self) -> Result<()> {
+        let secrets: Vec<String> =
+            self.unknown_to_git()?.into_iter().filter(|name| name.ends_with(".age")).collect();
+        if !secrets.is_empty() {
+            Cmd::new("git").args(["add", "--intent-to-add", "--"]).args(secrets).dir(&self.root).run()?;
+        }
+        Ok(())
     }
 
     /// Refuses while a flake would not see what stands in the tree.

@@ -88,6 +88,14 @@ impl Address {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// DNS knows no case, and an IPv6 address has many spellings.
+    pub(crate) fn same_place(&self, other: &Self) -> bool {
+        match (self.0.parse::<IpAddr>(), other.0.parse::<IpAddr>()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => self.0.eq_ignore_ascii_case(&other.0),
+        }
+    }
 }
 
 /// An OpenSSH public key of a type that age can encrypt to. Two are equal when type and key are, whatever the comment.
@@ -114,6 +122,9 @@ impl PublicKey {
     pub fn new(text: &str) -> Result<Self, NameError> {
         let text = text.trim();
         let refuse = |why| NameError::PublicKey { shown: text.chars().take(24).collect(), why };
+        if text.chars().any(char::is_control) {
+            return Err(refuse("it is more than one line"));
+        }
         let mut words = text.split_whitespace();
         let (kind, encoded) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         match kind {
@@ -124,8 +135,13 @@ impl PublicKey {
             _ => return Err(refuse("it should begin with `ssh-ed25519 ` or `ssh-rsa `")),
         }
         let blob = STANDARD.decode(encoded).map_err(|_| refuse("what follows the type is not base64"))?;
-        let inner = blob.get(4..4 + kind.len());
-        if inner != Some(kind.as_bytes()) || kind == "ssh-ed25519" && blob.len() != 51 {
+        // ed25519: type and point; rsa: type, exponent and modulus.
+        let fields = fields(&blob).unwrap_or_default();
+        let whole = match kind {
+            "ssh-ed25519" => fields.len() == 2 && fields[1].len() == 32,
+            _ => fields.len() == 3,
+        };
+        if fields.first() != Some(&kind.as_bytes()) || !whole {
             return Err(refuse("it is cut off, or of another type than it says"));
         }
         Ok(Self { kind: kind.to_owned(), blob, text: text.to_owned() })
@@ -145,4 +161,16 @@ impl PublicKey {
     pub fn fingerprint(&self) -> String {
         format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(&self.blob)))
     }
+}
+
+/// The length-prefixed strings that a key is made of; nothing if the last one is cut off.
+fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut fields = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let (field, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        fields.push(field);
+        blob = rest;
+    }
+    Some(fields)
 }

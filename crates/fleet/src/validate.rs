@@ -163,6 +163,10 @@ impl Check<'_> {
                 "for example \"100.64.0.7\"",
             )
         })?;
+        if ip.is_ipv6() {
+            let hint = "IPv6 is not supported within the cluster yet; addresses may be IPv6";
+            return Err(self.refuse(place, Some(value), format!("{ip} is an IPv6 address"), hint));
+        }
         match cluster.network {
             Some(network) if !network.contains(ip) => {
                 let message = format!("{ip} is outside of cluster.network ({network})");
@@ -226,14 +230,13 @@ impl Check<'_> {
                     let hint = "give each node an address of its own";
                     return Err(self.refuse(&place("node_ip"), host.node_ip.as_ref(), message, hint));
                 }
-                if let Some(at) = host
-                    .addresses
-                    .iter()
-                    .find(|at| other.addresses.iter().any(|a| a.as_str() == at.get_ref()))
+                // Of the checked hosts, not of the file: the address that a host has by default counts as well.
+                if let Some(shared) =
+                    this.addresses.iter().find(|at| other.addresses.iter().any(|other| other.same_place(at)))
                 {
-                    let message = format!("{} is an address of {} already", at.get_ref(), other.name);
+                    let message = format!("{} is an address of {} already", shared.as_str(), other.name);
                     let hint = "the pinned key is looked up by address: each belongs to one host";
-                    return Err(self.refuse(&place("addresses"), Some(at), message, hint));
+                    return Err(self.refuse(&place("addresses"), host.addresses.first(), message, hint));
                 }
                 if this.ssh_host_key.is_some() && this.ssh_host_key == other.ssh_host_key {
                     let message = format!("this is the host key of {} already", other.name);
@@ -273,7 +276,11 @@ impl Check<'_> {
 fn label(text: &str) -> bool {
     let word = |word: &str| {
         let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
-        word.len() <= 63 && word.bytes().all(plain)
+        let ends = |c: char| c.is_ascii_alphanumeric();
+        // A value may be empty; where there is something, its ends are letters or digits.
+        word.len() <= 63
+            && word.bytes().all(plain)
+            && (word.is_empty() || word.starts_with(ends) && word.ends_with(ends))
     };
     let Some((key, value)) = text.split_once('=') else { return false };
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));

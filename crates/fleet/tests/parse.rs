@@ -128,6 +128,11 @@ fn impossible_values_are_refused_with_place_line_and_remedy() {
             ":5: hosts.ocean.node_ip: `100.64.0` is not an IP address\nhint: for example \"100.64.0.7\"",
         ),
         (
+            "[hosts.ocean]\nnode_ip = \"fd00::1\"\n",
+            ":5: hosts.ocean.node_ip: fd00::1 is an IPv6 address\n\
+             hint: IPv6 is not supported within the cluster yet; addresses may be IPv6",
+        ),
+        (
             "network = \"100.64.0.0/10\"\n[hosts.ocean]\nnode_ip = \"100.128.0.1\"\n",
             ":6: hosts.ocean.node_ip: 100.128.0.1 is outside of cluster.network (100.64.0.0/10)\n\
              hint: give the host's address in the mesh",
@@ -162,18 +167,24 @@ fn two_hosts_never_share_an_address_a_node_ip_or_a_key() {
     let two = |field: &str, a: &str, b: &str| format!("[hosts.b]\n{field} = {b}\n[hosts.a]\n{field} = {a}\n");
     refuses(&[
         (
-            &two("node_ip", "\"fd00::1\"", "\"fd00:0::1\""),
-            ":5: hosts.b.node_ip: fd00::1 is the node_ip of a already\n\
+            &two("node_ip", "\"10.0.0.1\"", "\"10.0.0.1\""),
+            ":5: hosts.b.node_ip: 10.0.0.1 is the node_ip of a already\n\
              hint: give each node an address of its own",
         ),
         (
-            &two("addresses", "[\"x\", \"y\"]", "[\"z\",\n \"y\"]"),
-            ":6: hosts.b.addresses: y is an address of a already\n\
+            &two("addresses", "[\"x\", \"y\"]", "[\"z\", \"y\"]"),
+            ":5: hosts.b.addresses: y is an address of a already\n\
              hint: the pinned key is looked up by address: each belongs to one host",
         ),
         (
             "[hosts.a]\n[hosts.b]\naddresses = [\"a.mercury\"]\n",
             ":6: hosts.b.addresses: a.mercury is an address of a already\n\
+             hint: the pinned key is looked up by address: each belongs to one host",
+        ),
+        // b has no addresses: its only one is b.mercury.
+        (
+            "[hosts.a]\naddresses = [\"b.mercury\"]\n[hosts.b]\n",
+            ": hosts.b.addresses: b.mercury is an address of a already\n\
              hint: the pinned key is looked up by address: each belongs to one host",
         ),
         (
@@ -185,11 +196,8 @@ fn two_hosts_never_share_an_address_a_node_ip_or_a_key() {
 }
 
 #[test]
-#[ignore = "fails: only addresses that are written down are compared, and letter by letter"]
 fn one_address_in_two_spellings_is_one_address() {
     let bodies = [
-        // b has no addresses: its only one is b.mercury.
-        "[hosts.a]\naddresses = [\"b.mercury\"]\n[hosts.b]\n",
         "[hosts.a]\naddresses = [\"X.mercury\"]\n[hosts.b]\naddresses = [\"x.mercury\"]\n",
         "[hosts.a]\naddresses = [\"fd00::1\"]\n[hosts.b]\naddresses = [\"fd00:0::1\"]\n",
     ];
@@ -200,7 +208,6 @@ fn one_address_in_two_spellings_is_one_address() {
 }
 
 #[test]
-#[ignore = "fails: a label may begin and end with any of its characters"]
 fn a_label_begins_and_ends_as_kubernetes_demands() {
     for label in ["-x=y", "x-=y", "_x=y", "x=-y", "x=y.", "example.com/-x=y"] {
         let said = refusal(&format!("{CLUSTER}[hosts.a]\nlabels = [\"{label}\"]\n"));

@@ -11,8 +11,8 @@ pub mod unit;
 pub use kubeconfig::{KubeconfigError, personalise};
 pub use token::{Role, Token, TokenError};
 
-/// Where a server keeps what it hands out and what it remembers.
-pub const SERVER_DIR: &str = "/var/lib/rancher/k3s/server";
+/// The token that servers join with, on a server that has run.
+pub const SERVER_TOKEN: &str = "/var/lib/rancher/k3s/server/token";
 /// The token that agents log in with, on a server. A symlink to the server's own where none was configured.
 pub const AGENT_TOKEN: &str = "/var/lib/rancher/k3s/server/agent-token";
 /// The administrator's kubeconfig, on a server.

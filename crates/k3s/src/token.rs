@@ -75,17 +75,6 @@ impl Token {
         Ok(Self { text: SecretString::from(text), role, ca_hash })
     }
 
-    /// A new short token for a first server, whose CA does not exist yet: these 32 random bytes as hex.
-    pub fn generate(random: [u8; 32]) -> Self {
-        let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { text: SecretString::from(hex), role: None, ca_hash: None }
-    }
-
-    /// The document's `K3S10::server:…`: all of it is the password.
-    pub fn is_mistyped_k10(&self) -> bool {
-        self.text.expose_secret().starts_with("K3S10")
-    }
-
     /// The token itself.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
@@ -167,6 +156,5 @@ mod tests {
         let token = Token::parse(format!("K10{HASH}::node:hunter2").as_bytes()).unwrap();
         assert_eq!(token.to_string(), "K106f1d4d5c…::node:…");
         assert!(!format!("{token:?}").contains("hunter2"));
-        assert_eq!(Token::generate([0xab; 32]).expose(), "ab".repeat(32));
     }
 }

@@ -4,7 +4,7 @@
 /// The units to ask about, in the order of preference.
 pub const CANDIDATES: [&str; 2] = ["k3s.service", "k3s-agent.service"];
 /// The properties that [`parse`] reads.
-pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,NRestarts";
+pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp";
 
 /// A unit's state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

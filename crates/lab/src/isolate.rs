@@ -9,16 +9,26 @@ use remote::Cmd;
 use crate::cgroup;
 use crate::error::LabError;
 
-/// Set for the program inside; its value names the lab's cgroups.
+/// Set for the program inside: the name of the lab's cgroups, and the network namespace outside.
 const INSIDE: &str = "XTASK_LAB";
 
-/// Are we the program inside?
+/// Are we the program inside? The variable alone does not say so, since anybody could set it, and what we do inside
+/// would harm a real machine: we are PID 1, and in another network namespace than whoever set it.
 pub fn is_inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+    let variable = std::env::var(INSIDE).unwrap_or_default();
+    let outside = variable.split_once(' ').map(|(_, outside)| outside);
+    outside.is_some_and(|outside| outside != network_namespace()) && std::process::id() == 1
 }
 
 pub(crate) fn id() -> String {
-    std::env::var(INSIDE).unwrap_or_default()
+    let variable = std::env::var(INSIDE).unwrap_or_default();
+    variable.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// `net:[4026531840]`
+fn network_namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    link.to_string_lossy().into_owned()
 }
 
 /// Runs `program` with `args` in new mount, network and process namespaces, with our terminal, and gives its exit code.
@@ -41,7 +51,7 @@ pub fn enter<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>)
         .args(["--mount-proc", "--"])
         .arg(program)
         .args(args)
-        .env(INSIDE, &id);
+        .env(INSIDE, format!("{id} {}", network_namespace()));
     let code = command.run_in_foreground();
     cgroup::remove(&id);
     Ok(code?)

@@ -47,6 +47,7 @@ pub struct Lab {
     machines: Vec<Machine>,
     deployer: Deployer,
     fleet: Fleet,
+    secrets: Vec<String>,
     // Last: machines are killed when these are dropped.
     _running: Vec<Background>,
 }
@@ -74,13 +75,13 @@ impl Lab {
         for host in fleet.hosts.values() {
             machines.push(Machine::create(&root, host.name.as_str(), &network, &admin)?);
         }
-        let fleet = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
+        let (fleet, secrets) = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
         deployer.move_in(ROOT)?;
         deployer.commit()?;
         on_step(&format!("booting {} machines", machines.len()));
         let running = machines.iter().map(Machine::start).collect::<Result<Vec<_>, _>>()?;
         wait_for_sshd(&machines, &running)?;
-        Ok(Self { machines, deployer, fleet, _running: running })
+        Ok(Self { machines, deployer, fleet, secrets, _running: running })
     }
 
     /// The machine that deploys.
@@ -91,6 +92,11 @@ impl Lab {
     /// The fleet with the rehearsal's own keys.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// The secrets of the user's repository, which the copy lacks: their paths in it.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// The machine of this host.

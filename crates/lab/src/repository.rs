@@ -17,8 +17,14 @@ pub(crate) fn load_fleet(repository: &Path) -> Result<Fleet, LabError> {
     Ok(Fleet::parse(&fs::read_to_string(&path).map_err(LabError::io(path))?)?)
 }
 
-/// Copies what git knows or would not ignore, except the secrets: nobody in the rehearsal could decrypt them.
-pub(crate) fn copy(from: &Path, to: &Path, admin: &str, machines: &[Machine]) -> Result<Fleet, LabError> {
+/// Copies what git knows or would not ignore, except the secrets, which nobody in the rehearsal could decrypt: gives the
+/// fleet with the rehearsal's keys, and the names of the secrets.
+pub(crate) fn copy(
+    from: &Path,
+    to: &Path,
+    admin: &str,
+    machines: &[Machine],
+) -> Result<(Fleet, Vec<String>), LabError> {
     fs::create_dir_all(to).map_err(LabError::io(to))?;
     let list = Cmd::new("git").arg("-C").arg(from).args([
         "ls-files",
@@ -29,7 +35,9 @@ pub(crate) fn copy(from: &Path, to: &Path, admin: &str, machines: &[Machine]) ->
     ]);
     let list = list.label("git ls-files").run()?;
     let text = String::from_utf8_lossy(&list.stdout).into_owned();
-    for name in text.split('\0').filter(|name| !name.is_empty() && !name.ends_with(".age")) {
+    let (secrets, files): (Vec<&str>, Vec<&str>) =
+        text.split('\0').filter(|name| !name.is_empty()).partition(|name| name.ends_with(".age"));
+    for name in files {
         let (source, target) = (from.join(name), to.join(name));
         // Deleted but not committed, or a link to a folder: git lists both.
         if source.is_file() {
@@ -42,7 +50,7 @@ pub(crate) fn copy(from: &Path, to: &Path, admin: &str, machines: &[Machine]) ->
     let text = fs::read_to_string(&path).map_err(LabError::io(&path))?;
     let text = with_keys(&text, admin, machines)?;
     fs::write(&path, &text).map_err(LabError::io(&path))?;
-    Ok(Fleet::parse(&text)?)
+    Ok((Fleet::parse(&text)?, secrets.into_iter().map(str::to_owned).collect()))
 }
 
 fn with_keys(text: &str, admin: &str, machines: &[Machine]) -> Result<String, LabError> {

@@ -108,13 +108,17 @@ fn run_stage<A, E>(
 {
     let queue: Mutex<VecDeque<&Track<A>>> = Mutex::new(stage.tracks.iter().collect());
     let next = || queue.lock().expect("no worker panics while it holds the queue").pop_front();
+    // Once one has failed no further track is begun: what broke it may break them all.
+    let empty = || queue.lock().expect("no worker panics while it holds the queue").clear();
     std::thread::scope(|scope| {
         let (sender, messages) = mpsc::channel();
         for _ in 0..jobs.clamp(1, stage.tracks.len()) {
             let sender = sender.clone();
             scope.spawn(move || {
                 while let Some(track) = next() {
-                    run_track(stage, track, act, &sender);
+                    if !run_track(stage, track, act, &sender) {
+                        empty();
+                    }
                 }
             });
         }
@@ -136,12 +140,13 @@ fn run_stage<A, E>(
     });
 }
 
+/// Did it end well?
 fn run_track<A, E: std::fmt::Display>(
     stage: &Stage<A>,
     track: &Track<A>,
     act: &impl Fn(&A, &Progress<E>) -> Result<Outcome, E>,
     sender: &Sender<Message<E>>,
-) {
+) -> bool {
     for step in &track.steps {
         let id = id(stage, track, &step.name);
         let start = Instant::now();
@@ -155,9 +160,10 @@ fn run_track<A, E: std::fmt::Display>(
         let failed = error.is_some();
         send(Message::Ended { report: StepReport { step: id, outcome, elapsed: start.elapsed() }, error });
         if failed {
-            return;
+            return false;
         }
     }
+    true
 }
 
 fn id<A>(stage: &Stage<A>, track: &Track<A>, step: &str) -> StepId {

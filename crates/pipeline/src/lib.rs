@@ -5,7 +5,8 @@
 //! the very value that [`execute`] consumes. Workers send [`Event`]s; one thread, the caller's, draws them.
 //!
 //! The one rule of order: a stage begins only when every step of the stages before it is done or was skipped. A track
-//! that fails does not stop its neighbours half-way; it stops what comes after.
+//! that fails does not stop its neighbours half-way; it stops what comes after, tracks of its own stage included that
+//! wait for a free thread.
 
 mod event;
 mod execute;

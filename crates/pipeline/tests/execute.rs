@@ -1,7 +1,7 @@
 //! The executor's promises, through its public face.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use pipeline::{Event, Outcome, Plan, Step, Track, execute};
@@ -28,22 +28,36 @@ fn done() -> Result<Outcome, String> {
 }
 
 #[test]
-fn a_failed_track_stops_itself_and_all_later_stages_but_not_its_neighbour() {
+fn a_failed_track_stops_what_has_not_begun_but_not_its_neighbour() {
     let plan = plan(&[
         ("build", &[("ocean", &["a", "boom", "b"]), ("maia", &["c", "d"])]),
         ("activate", &[("ocean", &["e"]), ("maia", &["f"])]),
     ]);
     let ran = Mutex::new(Vec::new());
+    let both = Barrier::new(2);
     let act = |action: &&'static str, _: &_| {
         ran.lock().unwrap().push(*action);
+        if ["a", "c"].contains(action) {
+            both.wait();
+        }
         if *action == "boom" { Err("it broke".to_owned()) } else { done() }
     };
-    let report = execute(&plan, 1, act, |_| {});
+    let report = execute(&plan, 2, act, |_| {});
+    ran.lock().unwrap().sort_unstable();
     assert_eq!(*ran.lock().unwrap(), ["a", "boom", "c", "d"]);
     assert_eq!(report.failures.len(), 1);
     assert_eq!(report.failures[0].error, "it broke");
     let names: Vec<&str> = report.not_reached.iter().map(|step| step.step.as_str()).collect();
     assert_eq!(names, ["b", "e", "f"]);
+}
+
+#[test]
+fn one_thread_begins_no_track_after_a_failure() {
+    let plan = plan(&[("build", &[("ocean", &["boom"]), ("maia", &["c"])])]);
+    let act =
+        |action: &&'static str, _: &_| if *action == "boom" { Err("it broke".to_owned()) } else { done() };
+    let report = execute(&plan, 1, act, |_| {});
+    assert_eq!((report.steps.len(), report.not_reached.len()), (1, 1));
 }
 
 #[test]

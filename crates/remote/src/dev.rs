@@ -14,6 +14,9 @@ pub fn run_visibly(dir: &Path, argv: &[&str], env: &[(&str, &str)]) -> xshell::R
     let (program, args) = argv.split_first().expect("a command has a program");
     #[expect(clippy::disallowed_methods, reason = "the one place where the developer's commands start")]
     let mut command = cmd!(shell, "{program} {args...}").quiet();
+    for name in crate::run::UNWANTED {
+        command = command.env_remove(name);
+    }
     for (name, value) in env {
         command = command.env(name, value);
     }

@@ -10,18 +10,22 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use secrecy::{ExposeSecret, SecretSlice};
+use zeroize::Zeroizing;
 
 use crate::interrupt::{interrupted, terminated};
 use crate::{Cmd, Stdin};
 
 /// How many of a tool's last lines are kept for the error message.
 const TAIL: usize = 20;
-/// The most that is read of a secret: it is read into memory that never grows, so that no copy stays behind.
+/// The most that is read of a secret.
 const SECRET_MAX: usize = 64 * 1024;
 /// How often a waiting thread looks whether it was interrupted.
 const POLL: Duration = Duration::from_millis(100);
 /// What a process gets between the polite signal and the final one.
 const GRACE: Duration = Duration::from_secs(3);
+/// What our children do not inherit: CI's identity, of which no tool has any use, and what a git hook sets, which would
+/// have git look at another repository.
+pub(crate) const UNWANTED: [&str; 4] = ["XTASK_IDENTITY", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"];
 /// What a program with our terminal gets to put things in order after an interrupt.
 const FOREGROUND_GRACE: Duration = Duration::from_secs(15);
 /// A daemon that a tool left behind can hold our pipes open; after the tool itself has ended we wait this long.
@@ -98,6 +102,20 @@ pub enum RunError {
         /// Its last lines.
         tail: Vec<String>,
     },
+    /// ssh lost the host, or never reached it: what the command did there is unknown.
+    #[error("the connection to {host} was lost: {said}")]
+    LinkLost {
+        /// The host's name.
+        host: String,
+        /// ssh's last line.
+        said: String,
+    },
+    /// It succeeded, and what it printed did not arrive whole.
+    #[error("the output of {command} was lost")]
+    OutputLost {
+        /// Short name of the command.
+        command: String,
+    },
     /// It printed more than a secret may have.
     #[error("{command} printed more than {SECRET_MAX} bytes where a secret was expected")]
     TooLong {
@@ -148,7 +166,7 @@ impl Cmd {
             let mut bytes = Vec::new();
             pipe.read_to_end(&mut bytes).map(|_| bytes)
         })?;
-        Ok(Output { stdout: stdout.unwrap_or_default(), tail })
+        Ok(Output { stdout, tail })
     }
 
     /// Runs to the end; standard output is a secret of at most 64 KiB.
@@ -157,12 +175,14 @@ impl Cmd {
     /// See [`RunError`].
     pub fn run_secret(self) -> Result<SecretSlice<u8>, RunError> {
         let command = self.name();
-        let (stdout, _) = self.drive(&|_| {}, |pipe| {
-            let mut bytes = Vec::with_capacity(SECRET_MAX + 1);
-            pipe.take(SECRET_MAX as u64 + 1).read_to_end(&mut bytes)?;
-            Ok(SecretSlice::from(bytes))
+        let (secret, _) = self.drive(&|_| {}, |mut pipe| {
+            // Room for all of it at once: a vector that grows leaves copies behind, and so does one that shrinks.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_MAX + 1));
+            pipe.by_ref().take(SECRET_MAX as u64 + 1).read_to_end(&mut bytes)?;
+            // To the end: a tool that nobody listens to dies of it, and its signal would hide the reason.
+            io::copy(&mut pipe, &mut io::sink())?;
+            Ok(SecretSlice::from(Box::from(bytes.as_slice())))
         })?;
-        let secret = stdout.unwrap_or_else(|| SecretSlice::from(Vec::new()));
         if secret.expose_secret().len() > SECRET_MAX {
             return Err(RunError::TooLong { command });
         }
@@ -183,7 +203,7 @@ impl Cmd {
     /// Runs with our terminal: standard input, output and error are ours, and so is the process group, so that ctrl-C
     /// reaches it. Gives the exit code; 130 when it had to be killed after an interrupt.
     ///
-    /// The one command without a time limit: a person, or the time limit of each command inside, ends it.
+    /// Without a time limit: a person, or the time limit of each command inside, ends it.
     ///
     /// # Errors
     /// [`RunError::Missing`] and [`RunError::Start`].
@@ -213,7 +233,7 @@ impl Cmd {
         self,
         on_line: &dyn Fn(&str),
         read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
-    ) -> Result<(Option<T>, Vec<String>), RunError>
+    ) -> Result<(T, Vec<String>), RunError>
     where
         T: Send + 'static,
     {
@@ -247,9 +267,10 @@ impl Cmd {
         let tail = Vec::from(tail.0);
         let name = self.name();
         match status {
-            Waited::Ended(status) if status.success() => {
-                Ok((out.recv_timeout(DRAIN).ok().and_then(Result::ok), tail))
-            }
+            Waited::Ended(status) if status.success() => match out.recv_timeout(DRAIN) {
+                Ok(Ok(stdout)) => Ok((stdout, tail)),
+                _ => Err(RunError::OutputLost { command: name }),
+            },
             Waited::Ended(status) => Err(RunError::Failed { command: name, ending: ending(status), tail }),
             Waited::TimedOut => Err(RunError::TimedOut { command: name, after: self.timeout, tail }),
             Waited::Interrupted => Err(RunError::Interrupted { command: name }),
@@ -266,13 +287,17 @@ impl Cmd {
             Stdin::Null => expression.stdin_null(),
             Stdin::Bytes(bytes) => expression.stdin_file(feed(Arc::clone(bytes))?),
         };
+        // Their messages are read by us, and nobody can answer their questions.
+        let expression =
+            expression.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").env("SSH_ASKPASS_REQUIRE", "never");
         Ok(self.surroundings(&expression))
     }
 
     fn surroundings(&self, expression: &duct::Expression) -> duct::Expression {
-        // CI hands us the identity in this variable; no tool that we call has any use for it.
-        let mut expression = expression.env_remove("XTASK_IDENTITY");
-        for (name, value) in &self.env {
+        let mut expression =
+            UNWANTED.iter().fold(expression.clone(), |expression, name| expression.env_remove(name));
+        // duct's innermost wins; here, as in a shell, the last one does.
+        for (name, value) in self.env.iter().rev() {
             expression = match value {
                 Some(value) => expression.env(name, value),
                 None => expression.env_remove(name),
@@ -288,7 +313,9 @@ impl Cmd {
         let program = self.program.to_string_lossy().into_owned();
         // The folder we were told to run in may be what is missing.
         let dir_exists = self.dir.as_ref().is_none_or(|dir| dir.is_dir());
-        if source.kind() == io::ErrorKind::NotFound && dir_exists {
+        // So may the interpreter of a script that is there.
+        let found = crate::find(&program).is_some();
+        if source.kind() == io::ErrorKind::NotFound && dir_exists && !found {
             return RunError::Missing { program };
         }
         RunError::Start { command: self.name(), source }
@@ -351,13 +378,12 @@ fn feed(bytes: Arc<SecretSlice<u8>>) -> io::Result<io::PipeReader> {
     Ok(read)
 }
 
-/// SIGTERM to the group, then SIGKILL to what is left of it.
+/// SIGINT to the group, on which nixos-rebuild tidies up what it began on the target; then SIGKILL to what is left.
 fn end(handle: &duct::Handle) {
-    signal(handle, rustix::process::kill_process_group, Signal::TERM);
-    if !matches!(handle.wait_timeout(GRACE), Ok(Some(_))) {
-        signal(handle, rustix::process::kill_process_group, Signal::KILL);
-        let _ = handle.wait_timeout(GRACE);
-    }
+    signal(handle, rustix::process::kill_process_group, Signal::INT);
+    let _ = handle.wait_timeout(GRACE);
+    signal(handle, rustix::process::kill_process_group, Signal::KILL);
+    let _ = handle.wait_timeout(GRACE);
 }
 
 fn signal(handle: &duct::Handle, kill: fn(Pid, Signal) -> rustix::io::Result<()>, with: Signal) {

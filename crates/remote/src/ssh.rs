@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -91,7 +92,8 @@ impl Ssh {
     /// When the private folder cannot be made.
     pub fn new<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> io::Result<Self> {
         // A socket's path has at most 107 bytes and an option in NIX_SSHOPTS no spaces: TMPDIR promises neither.
-        let dir = tempfile::Builder::new().prefix("xtask-").tempdir_in("/tmp")?;
+        let private = fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("xtask-").permissions(private).tempdir_in("/tmp")?;
         let line = |host: &Host| format!("{} {}\n", host.addresses.join(","), host.key);
         let lines: String = hosts.into_iter().map(line).collect();
         fs::write(dir.path().join("known_hosts"), lines)?;
@@ -123,6 +125,12 @@ impl Ssh {
             "ServerAliveInterval=5".to_owned(),
             "ServerAliveCountMax=3".to_owned(),
             "ForwardAgent=no".to_owned(),
+            // What a user's own ssh_config could otherwise add to the trust, or to the command.
+            "VerifyHostKeyDNS=no".to_owned(),
+            "KnownHostsCommand=none".to_owned(),
+            "RemoteCommand=none".to_owned(),
+            "RequestTTY=no".to_owned(),
+            "ClearAllForwardings=yes".to_owned(),
             // %C is short, whatever the address is: a socket's path has at most 107 bytes.
             format!("ControlPath={}/%C", sockets.display()),
         ]
@@ -139,6 +147,11 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// The options for `NIX_SSHOPTS`: pinned keys and our sockets, no value with a space, good for every host at once.
+    pub fn nix_options(&self) -> Vec<String> {
+        self.options.iter().cloned().chain(["-o".to_owned(), "ControlMaster=no".to_owned()]).collect()
+    }
+
     /// Tries the host's addresses in order; the first that answers with the pinned key is used.
     ///
     /// # Errors
@@ -171,12 +184,14 @@ impl Generation {
 
     /// The outer error is ours, the inner one is ssh's last line.
     fn try_address(&self, host: &Host, address: &str) -> Result<Result<Session, String>, RunError> {
-        let log = self.dir.join(format!("{}.log", host.name));
+        // One an attempt: ssh appends, and what one address said is not to be laid on the next.
+        let log = tempfile::NamedTempFile::new_in(&self.dir);
+        let log = log.map_err(|source| RunError::Start { command: "ssh".to_owned(), source })?;
         // -E: the master outlives this call, and would hold on to a standard error of ours.
         let master = Cmd::new("ssh")
             .args(&self.options)
-            .args(["-fN", "-o", "ControlMaster=yes", "-o", "ControlPersist=300", "-E"])
-            .arg(&log)
+            .args(["-fN", "-o", "ControlMaster=yes", "-o", "ControlPersist=1800", "-E"])
+            .arg(log.path())
             .args(["-l", "root", "--", address])
             .timeout(Duration::from_secs(CONNECT_SECONDS + 12))
             .label("ssh");
@@ -187,7 +202,7 @@ impl Generation {
                 let link = Link::Master { address: address.to_owned(), options };
                 Ok(Ok(Session { name: host.name.clone(), link }))
             }
-            Err(RunError::Failed { .. }) => Ok(Err(reason(&log, address))),
+            Err(RunError::Failed { .. }) => Ok(Err(reason(log.path(), address))),
             Err(RunError::TimedOut { .. }) => Ok(Err(format!("{address}: no answer"))),
             Err(error) => Err(error),
         }
@@ -237,9 +252,21 @@ impl Session {
     /// Runs `argv` on the host.
     ///
     /// # Errors
-    /// See [`RunError`]; ssh's own exit code is 255.
+    /// See [`RunError`].
     pub fn run<S: AsRef<str>>(&self, argv: impl IntoIterator<Item = S>) -> Result<Output, RunError> {
-        self.command(argv).run()
+        self.told(self.command(argv).run())
+    }
+
+    /// Runs `argv` on the host with these bytes on its standard input.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_with_input<S: AsRef<str>>(
+        &self,
+        argv: impl IntoIterator<Item = S>,
+        input: SecretSlice<u8>,
+    ) -> Result<Output, RunError> {
+        self.told(self.command(argv).stdin(input).run())
     }
 
     /// Runs `argv` on the host and keeps what it prints as a secret.
@@ -250,7 +277,18 @@ impl Session {
         &self,
         argv: impl IntoIterator<Item = S>,
     ) -> Result<SecretSlice<u8>, RunError> {
-        self.command(argv).run_secret()
+        self.told(self.command(argv).run_secret())
+    }
+
+    /// 255 is ssh's own exit code: the command may have done anything, or nothing.
+    fn told<T>(&self, result: Result<T, RunError>) -> Result<T, RunError> {
+        match result {
+            Err(error) if !self.is_local() && error.code() == Some(255) => {
+                let said = error.tail().last().cloned().unwrap_or_else(|| "ssh gave no reason".to_owned());
+                Err(RunError::LinkLost { host: self.name.clone(), said })
+            }
+            result => result,
+        }
     }
 
     /// `user@address`, as nixos-rebuild wants it; nothing for this machine.
@@ -262,14 +300,6 @@ impl Session {
                 Some(format!("root@[{address}]"))
             }
             Link::Master { address, .. } => Some(format!("root@{address}")),
-        }
-    }
-
-    /// The options for `NIX_SSHOPTS`: pinned keys and our sockets, no value with a space, good for every host.
-    pub fn nix_options(&self) -> &[String] {
-        match &self.link {
-            Link::Local => &[],
-            Link::Master { options, .. } => options,
         }
     }
 }

@@ -28,6 +28,17 @@ impl Tool {
     pub const GIT: Self = Self { name: "git", remedy: "install git" };
 }
 
+impl Tool {
+    /// All of them.
+    const ALL: [Self; 6] =
+        [Self::NIX, Self::NIX_INSTANTIATE, Self::NIXOS_REBUILD, Self::SSH, Self::SSH_KEYSCAN, Self::GIT];
+
+    /// What to do where this program is missing.
+    pub fn remedy_for(program: &str) -> Option<&'static str> {
+        Self::ALL.iter().find(|tool| tool.name == program).map(|tool| tool.remedy)
+    }
+}
+
 /// A tool that is not on PATH.
 #[derive(Debug, thiserror::Error)]
 #[error("{} is not installed", tool.name)]

@@ -3,6 +3,7 @@
 use agenix::{Recipient, Rule, Rules, SecretPath};
 use fleet::Fleet;
 
+use crate::access;
 use crate::cli::Global;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
@@ -48,18 +49,18 @@ fn print(global: &Global, checked: &[Checked]) {
                     Ok(text) => (true, text, &None),
                     Err((text, hint)) => (false, text, hint),
                 };
-                println!(
+                say!(
                     "{}",
                     serde_json::json!({
                         "event": "check", "subject": subject, "ok": ok, "finding": text, "hint": hint,
                     })
                 );
             }
-            Ok(text) => println!("{} {subject:width$}  {text}", console::style("✓").green()),
+            Ok(text) => say!("{} {subject:width$}  {text}", console::style("✓").green()),
             Err((text, hint)) => {
-                println!("{} {subject:width$}  {text}", console::style("✗").red().bold());
+                say!("{} {subject:width$}  {text}", console::style("✗").red().bold());
                 if let Some(hint) = hint {
-                    println!("  {:width$}  {} {hint}", "", console::style("hint:").cyan());
+                    say!("  {:width$}  {} {hint}", "", console::style("hint:").cyan());
                 }
             }
         }
@@ -102,6 +103,10 @@ fn check_rules(repository: &Repository, fleet: &Fleet, rules: &Rules) -> Vec<Che
             }
         }
     }
+    checked.extend(access::misrules(fleet, rules).into_iter().map(|misrule| {
+        let result = Err((misrule.what, Some(misrule.hint.to_owned())));
+        Checked { subject: misrule.secret.to_string(), result }
+    }));
     checked.extend(rules.iter().map(|rule| {
         let result = check_secret(repository, rule.path(), rule);
         Checked { subject: rule.path().to_string(), result }

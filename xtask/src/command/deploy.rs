@@ -16,7 +16,8 @@ pub(crate) fn run(global: &Global, args: &Deploy) -> Result<()> {
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     let title = format!("deploy {}", names.join(" "));
     let plan = playbook::deploy(title, &fleet, &hosts, args.goal, Token::Expect);
-    let secrets = hosts.iter().any(|host| host.role == Some(fleet::Role::Agent));
+    let with_tokens = !matches!(args.goal, Goal::Build | Goal::DryActivate);
+    let secrets = with_tokens && hosts.iter().any(|host| host.role.is_some());
     print_or_execute(global, &repository, &fleet, &plan, Needs { secrets, patience: true })?;
     if args.goal == Goal::Boot && !global.dry_run && !global.json {
         eprintln!("{} changes at its next boot: reboot it to run the new system", names.join(", "));

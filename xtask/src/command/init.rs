@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleet::{Address, Fleet, Host, PublicKey, edit};
-use remote::{Cmd, Tool};
+use remote::{Cmd, RunError, Tool};
 
 use crate::cli::{Global, Init, pair};
 use crate::failure::{Failure, Kind, Result};
@@ -29,6 +29,15 @@ pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
     let fleet = repository.fleet()?;
     let hosts = hosts_to_ask(&fleet, args)?;
     let mut changes = admins(&fleet, args)?;
+    if global.dry_run {
+        for change in &changes {
+            say!("would write: {}", change.what);
+        }
+        for host in hosts {
+            say!("would ask {} for its key", host.name);
+        }
+        return Ok(());
+    }
     let mut silent = Vec::new();
     for host in hosts {
         match scan(host, args)? {
@@ -41,20 +50,36 @@ pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
         Edit::Host(name) => fleet.hosts[name].ssh_host_key.as_ref() != Some(&change.key),
     });
     if changes.is_empty() && silent.is_empty() {
-        println!("hosts/fleet.toml has a key for every host and an admin: nothing to do");
+        say!("hosts/fleet.toml has a key for every host and an admin: nothing to do");
         return Ok(());
     }
     let mut text = std::fs::read_to_string(repository.fleet_file())?;
     let before = text.clone();
+    let mut declined = Vec::new();
     for change in &changes {
-        println!("{}\n  {}", change.what, change.key.fingerprint());
-        if !global.dry_run && confirm(global, change)? {
+        say!("{}\n  {}", change.what, change.key.fingerprint());
+        if let Edit::Host(name) = &change.edit
+            && let Some(old) = &fleet.hosts[name].ssh_host_key
+        {
+            say!("  REPLACES {}", old.fingerprint());
+        }
+        if confirm(global, change)? {
             text = apply(&text, change)?;
+        } else {
+            declined.push(change.what.as_str());
         }
     }
     if text != before {
+        // What it would make is checked before it is written: two machines cloned from one have one key.
+        Fleet::parse(&text)?;
         agenix::write_atomic(&repository.fleet_file(), text.as_bytes())?;
-        println!("written to hosts/fleet.toml");
+        say!("written to hosts/fleet.toml");
+    }
+    if !declined.is_empty() {
+        return Err(Failure::new(
+            Kind::Verification,
+            format!("not confirmed, not written: {}", declined.join("; ")),
+        ));
     }
     if silent.is_empty() {
         return Ok(());
@@ -124,12 +149,18 @@ fn scan(host: &Host, args: &Init) -> Result<Option<Change>> {
         None => host.addresses.clone(),
     };
     for address in &addresses {
-        let scan = Cmd::new("ssh-keyscan").args(["-T", "3", "-t", "ed25519", address.as_str()]);
-        let Ok(output) = scan.timeout(Duration::from_secs(10)).run() else { continue };
-        let text = output.text();
-        let line = text.lines().find(|line| !line.starts_with('#'));
-        let key = line.and_then(|line| line.split_once(' ')).and_then(|(_, key)| PublicKey::new(key).ok());
-        if let Some(key) = key {
+        let scan = Cmd::new("ssh-keyscan").args(["-T", "3", "-t", "ed25519,rsa", address.as_str()]);
+        let text = match scan.timeout(Duration::from_secs(10)).run() {
+            Ok(output) => output.text(),
+            Err(error @ RunError::Interrupted { .. }) => return Err(error.into()),
+            Err(_) => continue,
+        };
+        let keys = text
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(_, key)| PublicKey::new(key).ok());
+        // Its ed25519 key if it has one.
+        if let Some(key) = keys.max_by_key(|key| key.bare().starts_with("ssh-ed25519 ")) {
             let what = format!("host {}, as {} answers", host.name, address.as_str());
             return Ok(Some(Change { what, key, edit: Edit::Host(host.name.clone()) }));
         }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use agenix::secrecy::ExposeSecret;
-use remote::ssh::{Session, Ssh};
+use remote::ssh::Ssh;
 
 use crate::cli::{Global, Kubeconfig, url_host};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::repository::Repository;
-use crate::run::{is_this_machine, ssh_host};
+use crate::run::{open, ssh_host};
 
 const PORT: u16 = 6443;
 
@@ -22,15 +22,16 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
     let default = || repository.root().join(".kube").join(format!("{}.yml", server.name));
     let out = args.out.clone().unwrap_or_else(default);
     if global.dry_run {
-        println!("would fetch {} from {} and write {}", k3s::KUBECONFIG, server.name, out.display());
+        say!("would fetch {} from {} and write {}", k3s::KUBECONFIG, server.name, out.display());
         return Ok(());
     }
     let ssh = Ssh::new(&ssh_host(server))?;
-    let session = open(server, &ssh)?;
+    let session = open(server, &ssh.generation()?)?;
     let yaml = session.run_secret(["cat", k3s::KUBECONFIG]).map_err(|error| {
         let failure =
             Failure::from(error).during(&format!("failed to read the kubeconfig of {}", server.name));
-        failure.of_kind(Kind::Verification).hint(format!("cargo xtask verify {}", server.name))
+        let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
+        failure.of_kind(kind).hint(format!("cargo xtask verify {}", server.name))
     })?;
     let yaml = String::from_utf8_lossy(yaml.expose_secret());
     let url = format!("https://{}:{PORT}", url_host(address));
@@ -42,23 +43,12 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
     }
     write_private(&out, config.as_bytes())?;
     if global.json {
-        println!("{}", serde_json::json!({"event": "kubeconfig", "path": out, "server": url}));
+        say!("{}", serde_json::json!({"event": "kubeconfig", "path": out, "server": url}));
     } else {
-        println!("{}: the cluster {} at {url}", out.display(), fleet.cluster.name);
-        println!("try it: kubectl --kubeconfig {} get nodes", remote::quote(&out.display().to_string()));
+        say!("{}: the cluster {} at {url}", out.display(), fleet.cluster.name);
+        say!("try it: kubectl --kubeconfig {} get nodes", remote::quote(&out.display().to_string()));
     }
     Ok(())
-}
-
-fn open(server: &fleet::Host, ssh: &Ssh) -> Result<Session> {
-    if is_this_machine(server) {
-        return Ok(Session::local(server.name.as_str()));
-    }
-    let Some(host) = ssh_host(server) else {
-        let message = format!("hosts.{} has no ssh_host_key in hosts/fleet.toml", server.name);
-        return Err(Failure::configuration(message).hint("cargo xtask init".to_owned()));
-    };
-    Ok(ssh.generation()?.connect(&host)?)
 }
 
 /// The kubeconfig holds a private key: 0600 from its first byte on, replaced whole.

@@ -62,7 +62,7 @@ fn print_plan(global: &Global, plan: &Plan) {
             "event": "planned-step",
             "stage": stage.name, "subject": track.subject, "step": step.name, "about": step.about,
         });
-        println!("{value}");
+        say!("{value}");
     }
 }
 

@@ -1,30 +1,32 @@
 //! `rehearse`: the same commands, against throwaway machines.
 
-use std::ffi::OsString;
+use std::path::Path;
 use std::time::Instant;
 
+use agenix::{Rules, SecretPath};
 use console::style;
 use lab::Lab;
 
 use crate::cli::{Global, Rehearse};
 use crate::failure::{Failure, Kind, Result};
-use crate::repository::Repository;
+use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN};
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
+    if args.clean && global.dry_run {
+        say!("would remove the cgroups of rehearsals that were killed");
+        return Ok(());
+    }
     if args.clean {
-        println!("removed {} cgroups of rehearsals that were killed", lab::clean());
+        say!("removed {} cgroups of rehearsals that were killed", lab::clean());
         return Ok(());
     }
     if lab::is_inside() {
-        return inside(args);
+        return inside(global, args);
     }
     let repository = Repository::find()?;
     repository.fleet()?;
     if global.dry_run {
-        println!(
-            "would boot a machine for each host of hosts/fleet.toml and run: {}",
-            command(args).join(" ")
-        );
+        say!("would boot a machine for each host of hosts/fleet.toml and run: {}", command(args).join(" "));
         return Ok(());
     }
     if args.install {
@@ -35,8 +37,7 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
         return Err(lab::LabError::Missing(missing.into_iter().map(str::to_owned).collect()).into());
     }
     let program = std::env::current_exe()?;
-    let same: Vec<OsString> = std::env::args_os().skip(1).filter(|arg| arg != "--install").collect();
-    match lab::enter(&program, same)? {
+    match lab::enter(&program, std::env::args_os().skip(1))? {
         0 => Ok(()),
         code => Err(Failure::told(kind(code))),
     }
@@ -46,8 +47,36 @@ fn command(args: &Rehearse) -> Vec<String> {
     if args.command.is_empty() { vec!["bootstrap-cluster".to_owned()] } else { args.command.clone() }
 }
 
+/// What was asked of every command is asked of the one under rehearsal too. An identity is not: the rehearsal has its own.
+fn handed_on(global: &Global) -> Vec<String> {
+    let flags = [("--json", global.json), ("--yes", global.yes), ("--verbose", global.verbose)];
+    let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned());
+    let numbers = [format!("--jobs={}", global.jobs), format!("--gate-timeout={}", global.gate_timeout)];
+    flags.chain(numbers).collect()
+}
+
+/// The user's secrets are not in the lab, and a flake that names them must evaluate: each is there with other contents,
+/// encrypted to the rehearsal's keys. The cluster's tokens are not: making those is what is rehearsed.
+fn placeholders(lab: &Lab) -> Result<()> {
+    let paths = lab.secrets().iter().filter(|path| ![SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str()));
+    let paths: Vec<_> = paths.filter_map(|path| SecretPath::parse(path).ok()).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let argv = agenix::evaluate_argv(Path::new("secrets.nix"));
+    let evaluate = lab.deployer().command(&argv[0].to_string_lossy()).args(&argv[1..]);
+    let rules = Rules::from_json(&evaluate.run()?.text())?;
+    for path in paths {
+        let Ok(rule) = rules.rule(&path) else { continue };
+        let bytes = agenix::encrypt(b"a placeholder of the rehearsal\n", &rule.recipients()?, rule.format())?;
+        agenix::write_atomic(&path.in_repository(&lab.deployer().repository()), &bytes)?;
+        lab.deployer().command("git").args(["add", "--intent-to-add", "--", path.as_str()]).run()?;
+    }
+    Ok(())
+}
+
 /// In namespaces of our own, as their PID 1: when this returns, everything in them ends.
-fn inside(args: &Rehearse) -> Result<()> {
+fn inside(global: &Global, args: &Rehearse) -> Result<()> {
     let start = Instant::now();
     let repository = Repository::find()?;
     let say = |text: &str| eprintln!("{} {text}", style("rehearsal").magenta().for_stderr());
@@ -56,7 +85,8 @@ fn inside(args: &Rehearse) -> Result<()> {
     let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &say)?;
     let names: Vec<&str> = lab.machines().iter().map(lab::Machine::name).collect();
     say(&format!("{} are up after {:.1} s\n", names.join(", "), start.elapsed().as_secs_f32()));
-    let code = lab.deployer().xtask().args(command(args)).run_in_foreground()?;
+    placeholders(&lab)?;
+    let code = lab.deployer().xtask().args(handed_on(global)).args(command(args)).run_in_foreground()?;
     if args.shell {
         say(
             "a shell on the deployer, in the copied repository; `xtask` is this tool; exit ends the rehearsal",
@@ -77,6 +107,7 @@ fn kind(code: i32) -> Kind {
         Kind::Build,
         Kind::Activation,
         Kind::Verification,
+        Kind::Unknown,
         Kind::Interrupted,
     ];
     kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Unforeseen)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use console::style;
 
-use crate::cli::Test;
+use crate::cli::{Global, Test};
 use crate::failure::{Failure, Kind, Result};
 
 /// One check: what it is called, its command line, extra environment.
@@ -34,13 +34,19 @@ const CHECKS: [Check; 5] = [
     Check { name: "tests", argv: &["cargo", "test", "--workspace", "--lib", "--bins", "--tests"], env: &[] },
 ];
 
-pub(crate) fn run(args: &Test) -> Result<()> {
+pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
+    if global.dry_run {
+        for check in &CHECKS {
+            say!("would run {}: {}", check.name, check.argv.join(" "));
+        }
+        return Ok(());
+    }
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;
     }
     for check in &CHECKS {
-        println!("{} {}", style("test").cyan().bold(), check.name);
+        say!("{} {}", style("test").cyan().bold(), check.name);
         remote::dev::run_visibly(root, check.argv, check.env).map_err(|error| {
             Failure::new(Kind::Verification, format!("{}: {error}", check.name))
                 .hint("`cargo xtask test --install` installs what the tests need".to_owned())

@@ -4,16 +4,18 @@ use std::fmt;
 
 use fleet::HostName;
 
+use crate::cli::Goal;
+
 /// One step's work. `run` carries it out; `--dry-run` prints the plan that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// See that nothing is missing that would only be noticed later: the flake sees every file, and somebody's key
-    /// decrypts the agent token.
-    Preflight { with_agents: bool },
+    /// See that nothing is missing or wrong that would otherwise be noticed when a server is deployed already.
+    Preflight { hosts: Vec<HostName>, goal: Goal, token: Token },
     /// Open a session with the host.
     Connect { host: HostName },
-    /// Make the server token's secret, or encrypt it anew where its recipients are not those of the rules.
-    ServerToken,
+    /// Make the server token's secret, or encrypt it anew where its recipients are not those of the rules. `server` is
+    /// asked whether it has one already.
+    ServerToken { server: HostName },
     /// Resolve the flake to a store path. With agents, their token's secret is part of it, if only as a placeholder.
     Snapshot { with_agents: bool },
     /// Build the host's system where fleet.toml says.
@@ -24,6 +26,15 @@ pub(crate) enum Action {
     Gate { host: HostName, server: Option<HostName> },
     /// Copy the server's agent token into its secret, if it differs.
     AgentToken { server: HostName },
+}
+
+/// What the plan does about a server token that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A deploy expects it.
+    Expect,
+    /// A bootstrap makes it.
+    Make,
 }
 
 /// How far an activation goes.

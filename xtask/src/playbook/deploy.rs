@@ -3,17 +3,8 @@
 use fleet::{BuildOn, Fleet, Host, Role};
 use pipeline::{Step, Track};
 
-use super::{Action, Plan, REPOSITORY, Target, connect_track, gate_step, with_consulted};
+use super::{Action, Ask, Plan, REPOSITORY, Target, Token, connect_track, gate_step, with_consulted};
 use crate::cli::Goal;
-
-/// What the plan does about a server token that does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Token {
-    /// A deploy expects it.
-    Expect,
-    /// A bootstrap makes it.
-    Make,
-}
 
 /// The plan that takes these hosts to the goal. `hosts` may be in any order; the plan is in the cluster's.
 pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, token: Token) -> Plan {
@@ -23,10 +14,14 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     let servers: Vec<&Host> =
         fleet.with_role(Role::Server).into_iter().filter(|host| hosts.contains(host)).collect();
 
-    let preflight = vec![preflight_step(!agents.is_empty())];
-    let connect = with_consulted(fleet, hosts, true).into_iter().map(connect_track);
+    let names = hosts.iter().map(|host| host.name.clone()).collect();
+    let about = "see that tools, files, keys and readers are those that this needs";
+    let preflight = vec![Step::new("preflight", about, Action::Preflight { hosts: names, goal, token })];
+    let ask = Ask { server: activates(goal), builders: true };
+    let connect = with_consulted(fleet, hosts, ask).into_iter().map(connect_track);
     plan.stage("preflight", std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect());
-    plan.stage("repository", vec![Track::new(REPOSITORY, repository_steps(token, !agents.is_empty()))]);
+    let steps = repository_steps(fleet, token, !agents.is_empty());
+    plan.stage("repository", vec![Track::new(REPOSITORY, steps)]);
     plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, vec![build_step(host)])).collect());
     for server in &servers {
         plan.stage("server", vec![Track::new(&server.name, host_steps(fleet, server, goal))]);
@@ -34,14 +29,14 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     if !agents.is_empty() && activates(goal) {
         token_stages(&mut plan, fleet, &servers, &agents);
     }
-    plan.stage(
-        "agents",
-        agents.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect(),
-    );
-    plan.stage(
-        "others",
-        others.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect(),
-    );
+    let tracks = |hosts: &[&Host]| {
+        hosts.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect()
+    };
+    // One first: what breaks it need not break them all.
+    let (first, rest) = agents.split_at(agents.len().min(1));
+    plan.stage("first agent", tracks(first));
+    plan.stage("agents", tracks(rest));
+    plan.stage("others", tracks(&others));
     if activates(goal) {
         let verify = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
         plan.stage("verify", verify.collect());
@@ -54,20 +49,11 @@ fn activates(goal: Goal) -> bool {
     matches!(goal, Goal::Switch | Goal::Test)
 }
 
-fn preflight_step(with_agents: bool) -> Step<Action> {
-    let about = if with_agents {
-        "see that the flake sees every file, and that a key at hand decrypts the agent token"
-    } else {
-        "see that the flake sees every file"
-    };
-    Step::new("preflight", about, Action::Preflight { with_agents })
-}
-
-fn repository_steps(token: Token, with_agents: bool) -> Vec<Step<Action>> {
+fn repository_steps(fleet: &Fleet, token: Token, with_agents: bool) -> Vec<Step<Action>> {
     let mut steps = Vec::new();
-    if token == Token::Make {
+    if let (Token::Make, Some(server)) = (token, fleet.first_server()) {
         let about = "make the server token if there is none, encrypted to admins and servers";
-        steps.push(Step::new("server token", about, Action::ServerToken));
+        steps.push(Step::new("server token", about, Action::ServerToken { server: server.name.clone() }));
     }
     let about = "resolve the flake once; every host is built from it";
     steps.push(Step::new("snapshot", about, Action::Snapshot { with_agents }));
@@ -136,6 +122,21 @@ mod tests {
         build_on = "attic"
     "#;
 
+    #[test]
+    fn one_agent_goes_first_and_the_others_follow_together() {
+        let more = "[hosts.alma]\nrole = \"agent\"\nnode_ip = \"100.64.0.7\"\n\
+                    [hosts.zoe]\nrole = \"agent\"\nnode_ip = \"100.64.0.8\"\n";
+        let fleet = Fleet::parse(&format!("{FLEET}\n{more}")).unwrap();
+        let hosts: Vec<&Host> = fleet.with_role(Role::Agent);
+        let plan = deploy("test".to_owned(), &fleet, &hosts, Goal::Test, Token::Expect);
+        let of = |name: &str| {
+            let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
+            stage.tracks.iter().map(|track| track.subject.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("first agent"), ["alma"]);
+        assert_eq!(of("agents"), ["maia", "zoe"]);
+    }
+
     /// Stages as `name: subject[step step] subject[…]`.
     fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
         let fleet = Fleet::parse(FLEET).unwrap();
@@ -160,7 +161,7 @@ mod tests {
             server: ocean[activate, verify, boot default]
             agent token: ocean[agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            first agent: maia[activate, verify, boot default]
             verify: maia[verify] ocean[verify]"#]]
         .assert_eq(&outline(&["maia", "ocean"], Goal::Switch, Token::Make).join("\n"));
     }
@@ -173,7 +174,7 @@ mod tests {
             build: maia[build]
             agent token: ocean[verify, agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            first agent: maia[activate, verify, boot default]
             verify: maia[verify]"#]]
         .assert_eq(&outline(&["maia"], Goal::Switch, Token::Expect).join("\n"));
     }
@@ -188,8 +189,13 @@ mod tests {
             ]
         });
         assert_eq!(
-            outline(&["ocean"], Goal::Boot, Token::Expect).last().unwrap(),
-            "server: ocean[boot default]"
+            outline(&["maia"], Goal::Boot, Token::Expect),
+            [
+                "preflight: repository[preflight] maia[connect]",
+                "repository: repository[snapshot]",
+                "build: maia[build]",
+                "first agent: maia[boot default]",
+            ]
         );
     }
 }

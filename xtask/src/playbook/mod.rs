@@ -7,8 +7,8 @@ mod action;
 mod deploy;
 mod verify;
 
-pub(crate) use action::{Action, Target};
-pub(crate) use deploy::{Token, deploy};
+pub(crate) use action::{Action, Target, Token};
+pub(crate) use deploy::deploy;
 pub(crate) use verify::verify;
 
 use fleet::{Fleet, Host, HostName};
@@ -36,13 +36,20 @@ fn gate_step(fleet: &Fleet, host: &Host) -> Step<Action> {
     Step::new("verify", about, Action::Gate { host: host.name.clone(), server })
 }
 
+/// Who else is needed.
+#[derive(Clone, Copy)]
+struct Ask {
+    server: bool,
+    builders: bool,
+}
+
 /// The hosts and whoever must be asked about them: the first server knows the nodes, a builder builds.
-fn with_consulted<'a>(fleet: &'a Fleet, hosts: &[&'a Host], with_builders: bool) -> Vec<&'a Host> {
+fn with_consulted<'a>(fleet: &'a Fleet, hosts: &[&'a Host], ask: Ask) -> Vec<&'a Host> {
     let mut names: Vec<&HostName> = hosts.iter().map(|host| &host.name).collect();
-    if hosts.iter().any(|host| host.role.is_some()) {
+    if ask.server && hosts.iter().any(|host| host.role.is_some()) {
         names.extend(fleet.first_server().map(|server| &server.name));
     }
-    if with_builders {
+    if ask.builders {
         names.extend(hosts.iter().filter_map(|host| match &host.build_on {
             fleet::BuildOn::Host(name) => Some(name),
             _ => None,

@@ -3,12 +3,12 @@
 use fleet::{Fleet, Host};
 use pipeline::Track;
 
-use super::{Plan, connect_track, gate_step, with_consulted};
+use super::{Ask, Plan, connect_track, gate_step, with_consulted};
 
 /// Looks at these hosts and changes nothing.
 pub(crate) fn verify(title: String, fleet: &Fleet, hosts: &[&Host]) -> Plan {
     let mut plan = Plan::new(title);
-    let consulted = with_consulted(fleet, hosts, false);
+    let consulted = with_consulted(fleet, hosts, Ask { server: true, builders: false });
     plan.stage("preflight", consulted.into_iter().map(connect_track).collect());
     let gates = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
     plan.stage("verify", gates.collect());

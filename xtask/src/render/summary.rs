@@ -42,7 +42,7 @@ pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
     }
     let _ = writeln!(text, "\n{}", verdict(report));
     for failure in &report.failures {
-        let _ = write!(text, "\n{}", failure.error);
+        let _ = write!(text, "\n{}", failure.error.block());
     }
     text
 }

@@ -1,17 +1,21 @@
-//! Activation. No exit code of nixos-rebuild is believed: after each call the host is looked at.
+//! Activation: test first, then boot. No exit code of nixos-rebuild is believed: after each call the host is looked at,
+//! over a fresh connection.
 //!
 //! Today a failed gate leaves the host on the new system with the old boot default. The timer that takes it back is
 //! armed before `rebuild` and disarmed after the gate: here is its place.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use fleet::{HostName, Role};
+use fleet::HostName;
 use pipeline::{Outcome, Progress};
+use remote::RunError;
 use remote::nixos_rebuild::{self, Action, Source};
 use remote::ssh::Session;
 
 use super::build::short;
-use super::{Run, done, gate, host, skipped};
+use super::host::{self, Systems};
+use super::{Built, Run, done, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
@@ -19,6 +23,8 @@ use crate::playbook::Target;
 const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
 /// How long an activation that is under way already is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a host may be away after an activation: it may well have restarted the mesh or sshd.
+const LINK_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Run<'_> {
     pub(super) fn activate(
@@ -30,51 +36,126 @@ impl Run<'_> {
         let built = self.state().built.get(name).cloned().expect("a plan builds before it activates");
         let session = self.session(name);
         wait_until_idle(&session)?;
-        let before = host::systems(&session)?;
-        let there = match target {
-            Target::Running => before.running.as_deref(),
-            Target::Boot => before.boot.as_deref(),
-            Target::DryRun => None,
+        match target {
+            Target::Running => self.run_system(name, &built, &session, progress),
+            Target::Boot => self.boot_system(name, &built, &session, progress),
+            Target::DryRun => self.dry_run(name, &built, progress),
+        }
+    }
+
+    fn run_system(
+        &self,
+        name: &HostName,
+        built: &Built,
+        session: &Session,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
+        let before = host::systems(session)?;
+        let wanted = Some(built.system.as_str());
+        let again = before.running.as_deref() == wanted;
+        // Only the boot default tells that it passed its gate once: a system that runs may have failed it.
+        if again && before.boot.as_deref() == wanted && self.secret_is_intact(name, session)? {
+            return skipped(format!("runs {} already", short(&built.system)));
+        }
+        // Of one that failed its gate before, no failed unit is an old one.
+        let failed = if again { Vec::new() } else { host::failed_units(session)? };
+        self.state().failed_before.insert(name.clone(), failed);
+        let token = self.token_on(name, session)?;
+        let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
+        let attempt = format!("failed to activate {name}");
+        let after = self.settled(name, &result)?;
+        let reached = after.running.as_deref() == wanted;
+        let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
+        match result {
+            Ok(_) if reached => {}
+            // 4: some unit failed, ours or not; 255: the link was lost while it went on. The gate tells.
+            Err(error) if reached && matches!(error.code(), Some(4 | 255)) => {}
+            Ok(_) => {
+                let now = after.running.as_deref().map_or("nothing".to_owned(), short);
+                let message = format!("{attempt}: nixos-rebuild said it was done, and the host runs {now}");
+                return Err(Failure::new(Kind::Activation, message).hint(hint));
+            }
+            Err(error) => {
+                return Err(Failure::from(error).of_kind(Kind::Activation).during(&attempt).hint(hint));
+            }
+        }
+        self.restart_if_token_changed(name, again, &token)?;
+        done(format!("runs {}", short(&built.system)))
+    }
+
+    fn boot_system(
+        &self,
+        name: &HostName,
+        built: &Built,
+        session: &Session,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
+        let before = host::systems(session)?;
+        let wanted = Some(built.system.as_str());
+        if before.boot.as_deref() == wanted {
+            return skipped(format!("boots {} already", short(&built.system)));
+        }
+        let result = self.rebuild_as(name, Action::Boot, built, &|line| progress.line(line));
+        let after = self.settled(name, &result)?;
+        if result.is_ok() && after.boot.as_deref() == wanted {
+            return done(format!("boots {}", short(&built.system)));
+        }
+        let attempt = format!("failed to make it the boot default of {name}");
+        let failure = match result {
+            Err(error) => Failure::from(error).of_kind(Kind::Activation).during(&attempt),
+            Ok(_) => Failure::new(Kind::Activation, format!("{attempt}: the profile names another system")),
         };
-        let intact = target != Target::Running || self.secret_is_intact(name, &session)?;
-        if there == Some(built.system.as_str()) && intact {
-            let verb = if target == Target::Boot { "boots" } else { "runs" };
-            return skipped(format!("{verb} {} already", short(&built.system)));
-        }
-        if target == Target::Running {
-            let failed = host::failed_units(&session)?;
-            self.state().failed_before.insert(name.clone(), failed);
-        }
-        let token = self.token_on(name, &session)?;
-        let action = match target {
-            Target::Running => Action::Test,
-            Target::Boot => Action::Boot,
-            Target::DryRun => Action::DryActivate,
+        // nixos-rebuild moves the profile first and installs the boot loader then: half of it is not to stay.
+        let back = before.boot.filter(|old| after.boot.as_deref() != Some(old));
+        let hint = match back {
+            Some(old) if self.set_profile(name, &old).is_ok() => {
+                format!("the profile was put back to {}", short(&old))
+            }
+            Some(old) => format!("on {name}: nix-env -p {} --set {old}", host::PROFILE),
+            None => format!("on {name}: journalctl -u {UNIT}"),
         };
-        let source = self.source(name, &built)?;
-        let result = self.rebuild(name, action, &source, progress);
-        self.look(&session, name, target, &built.system, result)?;
-        if target == Target::Running {
-            self.restart_if_token_changed(name, &session, &token)?;
-        }
-        done(match target {
-            Target::Running => format!("runs {}", short(&built.system)),
-            Target::Boot => format!("boots {}", short(&built.system)),
-            Target::DryRun => "told above what would happen (-v)".to_owned(),
-        })
+        Err(failure.hint(hint))
+    }
+
+    fn set_profile(&self, name: &HostName, system: &str) -> Result<()> {
+        self.open_fresh(name)?.run(["nix-env", "-p", host::PROFILE, "--set", system])?;
+        Ok(())
+    }
+
+    fn dry_run(&self, name: &HostName, built: &Built, progress: &Progress<Failure>) -> Result<Outcome> {
+        let would = RefCell::new(Vec::new());
+        let result = self.rebuild_as(name, Action::DryActivate, built, &|line| {
+            progress.line(line);
+            if line.starts_with("would ") {
+                would.borrow_mut().push(line.to_owned());
+            }
+        });
+        result.map_err(|error| {
+            Failure::from(error).of_kind(Kind::Activation).during(&format!("failed to dry-activate {name}"))
+        })?;
+        let would = would.into_inner();
+        done(if would.is_empty() { "would change no unit".to_owned() } else { would.join("; ") })
     }
 
     /// A path that was built here is activated as such; one that was built elsewhere is named by its flake again.
-    fn source(&self, name: &HostName, built: &super::Built) -> Result<Source> {
+    fn rebuild_as(
+        &self,
+        name: &HostName,
+        action: Action,
+        built: &Built,
+        on_line: &dyn Fn(&str),
+    ) -> std::result::Result<String, RunError> {
         let built_here = match self.host(name).build_on {
             fleet::BuildOn::Local => true,
             fleet::BuildOn::Target => self.session(name).is_local(),
             fleet::BuildOn::Host(_) => false,
         };
-        if built_here && self.knows_store_path() {
-            return Ok(Source::StorePath(built.system.clone()));
-        }
-        Ok(Source::Flake { reference: built.snapshot.clone(), name: name.to_string() })
+        let source = if built_here && self.knows_store_path() {
+            Source::StorePath(built.system.clone())
+        } else {
+            Source::Flake { reference: built.snapshot.clone(), name: name.to_string() }
+        };
+        self.rebuild(name, action, &source, on_line)
     }
 
     fn knows_store_path(&self) -> bool {
@@ -87,119 +168,46 @@ impl Run<'_> {
         known
     }
 
-    /// Where the host stands now, whatever nixos-rebuild said.
-    fn look(
-        &self,
-        session: &Session,
-        name: &HostName,
-        target: Target,
-        wanted: &str,
-        result: Result<String>,
-    ) -> Result<()> {
-        let attempt = format!("failed to activate {name}");
-        if let Err(failure) = &result
-            && failure.kind == Kind::Interrupted
-        {
-            return Err(failure_of(result, &attempt));
+    /// Where the host stands once its activation has ended, whatever nixos-rebuild said.
+    fn settled(&self, name: &HostName, result: &std::result::Result<String, RunError>) -> Result<Systems> {
+        let state = format!("on {name}: systemctl status {UNIT}; readlink /run/current-system");
+        if let Err(RunError::Interrupted { .. }) = result {
+            let message = format!("interrupted; what was begun on {name} may go on to its end there");
+            return Err(Failure::new(Kind::Interrupted, message).hint(state));
         }
-        if target == Target::DryRun {
-            return if result.is_ok() { Ok(()) } else { Err(failure_of(result, &attempt)) };
-        }
-        wait_until_idle(session)?;
-        let systems = host::systems(session)?;
-        let reached = match target {
-            Target::Boot => systems.boot.as_deref() == Some(wanted),
-            Target::Running | Target::DryRun => systems.running.as_deref() == Some(wanted),
-        };
-        match result {
-            Ok(_) if reached => Ok(()),
-            Ok(_) => {
-                let now = systems.running.as_deref().map_or("nothing".to_owned(), short);
-                let message = format!("{attempt}: nixos-rebuild said it was done, and the host runs {now}");
-                Err(Failure::new(Kind::Activation, message).hint(journal_hint(name)))
-            }
-            // switch-to-configuration says 4 when some unit failed, ours or not. The gate tells which.
-            Err(failure) if reached && failure.message.ends_with("exit code 4") => Ok(()),
-            Err(failure) => Err(failure.of_kind(Kind::Activation).during(&attempt).hint(journal_hint(name))),
-        }
-    }
-
-    /// Activating the same system once more decrypts its secrets once more: worth doing where they are not what they
-    /// should be.
-    fn secret_is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
-        let finding = match self.host(name).role {
-            None => None,
-            Some(Role::Server) => gate::secret_finding(session, gate::SERVER_SECRET)?,
-            Some(Role::Agent) => match gate::secret_finding(session, gate::AGENT_SECRET)? {
-                Some(finding) => Some(finding),
-                None => {
-                    let server =
-                        self.fleet.first_server().expect("a validated fleet with an agent has a server");
-                    self.token_finding(name, session, &self.session(&server.name))?
+        let start = Instant::now();
+        loop {
+            let look = || -> Result<Systems> {
+                let session = self.open_fresh(name)?;
+                wait_until_idle(&session)?;
+                Ok(host::systems(&session)?)
+            };
+            match look() {
+                Err(failure) if failure.kind != Kind::Unreachable => return Err(failure),
+                Err(failure) if start.elapsed() > LINK_PATIENCE || remote::interrupted() => {
+                    let attempt = format!("it is not known whether {name} was changed");
+                    return Err(failure.of_kind(Kind::Unknown).during(&attempt).hint(state));
                 }
-            },
-        };
-        Ok(finding.is_none())
-    }
-
-    /// agenix restarts nothing. So an agent whose token changed under a unit that did not gets restarted, once.
-    fn restart_if_token_changed(
-        &self,
-        name: &HostName,
-        session: &Session,
-        before: &TokenState,
-    ) -> Result<()> {
-        let after = self.token_on(name, session)?;
-        let (Some(old), Some(new)) = (&before.digest, &after.digest) else { return Ok(()) };
-        if old != new && before.started == after.started {
-            let unit = host::k3s_unit(session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
-            session.command(["systemctl", "restart", &unit]).timeout(Duration::from_secs(180)).run()?;
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+                Ok(systems) => return Ok(systems),
+            }
         }
-        Ok(())
     }
-
-    fn token_on(&self, name: &HostName, session: &Session) -> Result<TokenState> {
-        if self.host(name).role != Some(Role::Agent) {
-            return Ok(TokenState::default());
-        }
-        // Of a token of at least 128 random bits; compared here and kept nowhere.
-        let sum = session.run(["sha256sum", gate::AGENT_SECRET]);
-        Ok(TokenState {
-            digest: sum.ok().map(|output| output.text()),
-            started: host::k3s_unit(session)?.and_then(|unit| unit.since),
-        })
-    }
-}
-
-/// An agent's token and its unit's start, to tell whether one changed without the other.
-#[derive(Default)]
-struct TokenState {
-    digest: Option<String>,
-    started: Option<u64>,
-}
-
-fn failure_of(result: Result<String>, attempt: &str) -> Failure {
-    match result {
-        Err(failure) => failure.during(attempt),
-        Ok(_) => Failure::new(Kind::Activation, attempt),
-    }
-}
-
-fn journal_hint(name: &HostName) -> String {
-    format!("the boot default was not moved. On {name}: journalctl -u {UNIT}")
 }
 
 /// Two activations at once can leave a host on one system and its boot default on another.
 fn wait_until_idle(session: &Session) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let start = Instant::now();
     loop {
         let state = session.run(["systemctl", "show", "--property", "ActiveState", "--value", UNIT])?.text();
         if !["active", "activating", "deactivating", "reloading"].contains(&state.as_str()) {
             return Ok(());
         }
-        if Instant::now() > deadline || remote::interrupted() {
-            let message =
-                format!("an activation is under way on {} already ({UNIT} is {state})", session.name());
+        let message = format!("an activation is under way on {} already ({UNIT} is {state})", session.name());
+        if remote::interrupted() {
+            return Err(Failure::new(Kind::Interrupted, message));
+        }
+        if start.elapsed() > PATIENCE {
             return Err(Failure::new(Kind::Activation, message)
                 .hint("wait for it, or stop the unit there".to_owned()));
         }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
-use remote::nix;
 use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
+use remote::{RunError, nix};
 
 use super::{Built, Run, done, skipped};
 use crate::failure::{Failure, Kind, Result, chain};
@@ -29,45 +29,20 @@ impl Run<'_> {
         done(if placeholder { format!("{short}, without an agent token yet") } else { short })
     }
 
-    /// What would otherwise be noticed when a server is deployed already.
-    pub(super) fn preflight(&self, with_agents: bool) -> Result<Outcome> {
-        for tool in [remote::Tool::NIX, remote::Tool::NIXOS_REBUILD] {
-            remote::require(tool)?;
-        }
-        self.repository.require_visible()?;
-        let token = secret(AGENT_TOKEN);
-        if self.fleet.with_role(fleet::Role::Server).len() > 1 && !self.repository.has(&token) {
-            // Each server would have to have the same one before the first of them starts.
-            let message = format!("several servers share one agent token, and {token} does not exist");
-            return Err(
-                Failure::configuration(message).hint(format!("openssl rand -hex 32 | agenix -e {token}"))
-            );
-        }
-        if !with_agents {
-            return done("the flake sees every file");
-        }
-        if !self.repository.has(&token) {
-            return done("the flake sees every file; there is no agent token yet");
-        }
-        self.read_token(&token, &self.repository.read_secret(&token)?)?;
-        done("the flake sees every file; a key at hand decrypts the agent token")
-    }
-
     pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let snapshot = self.state().snapshot.clone().expect("a plan takes a snapshot before it builds");
         if self.state().built.get(name).is_some_and(|built| built.snapshot == snapshot) {
             return skipped("built already, the token is unchanged");
         }
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
-        let output = self.rebuild(name, Action::Build, &source, progress).map_err(|failure| {
-            let failure = failure.during(&format!("failed to build {name}"));
-            match failure.kind {
-                Kind::Unforeseen => failure
-                    .of_kind(Kind::Build)
-                    .hint("no host was changed by this; `-v` shows all of the build's output".to_owned()),
-                _ => failure,
-            }
-        })?;
+        let output =
+            self.rebuild(name, Action::Build, &source, &|line| progress.line(line)).map_err(|error| {
+                let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
+                    .to_owned();
+                let failure = Failure::from(error);
+                let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
+                failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
+            })?;
         // Standard output is one line, the path, when all went well: anything else is not a system.
         if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
             let message = format!("failed to build {name}: nixos-rebuild printed no store path");
@@ -96,26 +71,26 @@ impl Run<'_> {
         name: &HostName,
         action: Action,
         source: &Source,
-        progress: &Progress<Failure>,
-    ) -> Result<String> {
-        let session = self.session(name);
-        let target = session.destination();
+        on_line: &dyn Fn(&str),
+    ) -> std::result::Result<String, RunError> {
+        let target = self.session(name).destination();
         let builder = match &self.host(name).build_on {
             BuildOn::Target => target.clone(),
             BuildOn::Local => None,
             BuildOn::Host(builder) => self.session(builder).destination(),
         };
         // A build leaves a link in the folder it runs in.
-        let dir = tempfile::tempdir()?;
+        let dir = tempfile::tempdir()
+            .map_err(|source| RunError::Start { command: "nixos-rebuild".to_owned(), source })?;
         let rebuild = Rebuild {
             action,
             source,
             placement: &Placement { target, builder },
             overrides: &self.overrides,
-            ssh_options: session.nix_options(),
+            ssh_options: &self.generation.nix_options(),
             dir: dir.path(),
         };
-        Ok(rebuild.command().run_watched(&|line| progress.line(line))?.text())
+        Ok(rebuild.command().run_watched(on_line)?.text())
     }
 }
 

@@ -4,35 +4,40 @@ use std::sync::Arc;
 
 use fleet::{Host, HostName, PublicKey};
 use pipeline::Outcome;
-use remote::ssh::{self, Session};
+use remote::ssh::{self, Generation, Session};
 
 use super::{Run, done};
 use crate::failure::{Failure, Result};
 
 impl Run<'_> {
     pub(super) fn connect(&self, name: &HostName) -> Result<Outcome> {
-        let session = self.open(name)?;
-        let detail = match session.destination() {
-            None => "this machine, without ssh".to_owned(),
-            Some(destination) => destination,
-        };
+        let session = open(self.host(name), &self.generation)?;
+        let detail = session.destination().unwrap_or_else(|| "this machine, without ssh".to_owned());
         self.state().sessions.insert(name.clone(), Arc::new(session));
         done(detail)
     }
 
     /// A session that shares nothing with those before it.
-    pub(super) fn open(&self, name: &HostName) -> Result<Session> {
-        let host = self.host(name);
-        if is_this_machine(host) {
-            return Ok(Session::local(name.as_str()));
-        }
-        remote::require(remote::Tool::SSH)?;
-        let Some(host) = ssh_host(host) else {
-            let message = format!("hosts.{name} has no ssh_host_key in hosts/fleet.toml");
-            return Err(Failure::configuration(message).hint("cargo xtask init".to_owned()));
-        };
-        Ok(self.ssh.generation()?.connect(&host)?)
+    pub(super) fn open_fresh(&self, name: &HostName) -> Result<Session> {
+        open(self.host(name), &self.ssh.generation()?)
     }
+}
+
+/// A session with a host, without ssh where it is this machine.
+pub(crate) fn open(host: &Host, generation: &Generation) -> Result<Session> {
+    if is_this_machine(host) {
+        if !remote::is_root() {
+            let message = format!("{} is this machine, and changing it needs root", host.name);
+            return Err(Failure::configuration(message).hint("run it as root".to_owned()));
+        }
+        return Ok(Session::local(host.name.as_str()));
+    }
+    remote::require(remote::Tool::SSH)?;
+    let Some(pinned) = ssh_host(host) else {
+        let message = format!("hosts.{} has no ssh_host_key in hosts/fleet.toml", host.name);
+        return Err(Failure::configuration(message).hint("cargo xtask init".to_owned()));
+    };
+    Ok(generation.connect(&pinned)?)
 }
 
 /// The host as ssh needs it; nothing while its key is not pinned.

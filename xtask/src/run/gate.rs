@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use agenix::secrecy::{ExposeSecret, SecretSlice};
+use agenix::secrecy::{ExposeSecret, SecretSlice, SecretString};
 use fleet::{Host, HostName, Role};
 use k3s::node::Node;
 use k3s::unit::Unit;
@@ -12,12 +12,10 @@ use remote::RunError;
 use remote::ssh::Session;
 
 use super::build::short;
+use super::secret::{AGENT_SECRET, SERVER_SECRET};
 use super::{Run, done, host};
 use crate::failure::{Failure, Kind, Result};
 
-/// Where agenix puts an agent's token.
-pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
-pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 const POLL: Duration = Duration::from_millis(500);
 
 /// What is not well: what, in words, and what to do.
@@ -32,9 +30,12 @@ impl Finding {
         Self { what: what.into(), evidence: Vec::new(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    fn hint_if_none(self, hint: String) -> Self {
+        Self { hint: self.hint.or(Some(hint)), ..self }
     }
 }
 
@@ -47,12 +48,18 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let start = Instant::now();
         loop {
-            let seen = self.open(name).and_then(|session| self.look_at(name, server, &session));
-            let late = start.elapsed() >= self.patience || remote::interrupted();
+            let seen = self.open_fresh(name).and_then(|session| self.look_at(name, server, &session));
+            if remote::interrupted() {
+                return Err(Failure::new(
+                    Kind::Interrupted,
+                    format!("interrupted while {name} was verified"),
+                ));
+            }
+            let late = start.elapsed() >= self.patience;
             match seen {
                 Ok((evidence, findings)) if findings.is_empty() => return done(evidence),
                 Ok((_, findings)) if late => return Err(self.not_well(name, findings, start.elapsed())),
-                Err(failure) if late || failure.kind == Kind::Interrupted => {
+                Err(failure) if late || failure.kind != Kind::Unreachable => {
                     return Err(failure.during(&format!("failed to verify {name}")));
                 }
                 Ok((_, findings)) => progress.line(&findings[0].what),
@@ -81,12 +88,16 @@ impl Run<'_> {
         session: &Session,
     ) -> Result<(String, Vec<Finding>)> {
         let host = self.host(name);
-        let mut findings = self.system_findings(name, session)?;
-        let Some(role) = host.role else { return Ok(("no unit failed".to_owned(), findings)) };
+        let failed = host::failed_units(session)?;
+        let mut findings = self.system_findings(name, &failed, session)?;
+        // Those that had failed before are told, and are no reason to stop a deploy.
+        let others =
+            if failed.is_empty() { String::new() } else { format!(", failed before: {}", failed.join(" ")) };
+        let Some(role) = host.role else { return Ok((format!("systemd is up{others}"), findings)) };
         let secret = if role == Role::Server { SERVER_SECRET } else { AGENT_SECRET };
         findings.extend(secret_finding(session, secret)?);
         let unit = host::k3s_unit(session)?;
-        findings.extend(unit_finding(name, unit.as_ref()));
+        findings.extend(unit_finding(name, session, unit.as_ref())?);
         let Some(unit) = unit.filter(Unit::is_active) else { return Ok((String::new(), findings)) };
         let server = server.filter(|server| *server != name);
         let asked = server.map(|server| self.session(server));
@@ -94,11 +105,11 @@ impl Run<'_> {
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
         } else {
-            findings.extend(self.token_finding(name, session, asked)?);
+            findings.extend(token_finding(name, session, asked)?);
         }
         let node = node_findings(host, &unit, session, asked)?;
         Ok(match node {
-            Ok(evidence) => (evidence, findings),
+            Ok(evidence) => (evidence + &others, findings),
             Err(finding) => {
                 findings.push(finding);
                 (String::new(), findings)
@@ -107,58 +118,49 @@ impl Run<'_> {
     }
 
     /// What this run itself knows: the system that should run, the units that had failed before.
-    fn system_findings(&self, name: &HostName, session: &Session) -> Result<Vec<Finding>> {
+    fn system_findings(&self, name: &HostName, failed: &[String], session: &Session) -> Result<Vec<Finding>> {
+        let Some(before) = self.state().failed_before.get(name).cloned() else { return Ok(Vec::new()) };
         let mut findings = Vec::new();
-        let before = self.state().failed_before.get(name).cloned();
-        if let Some(before) = before {
-            let wanted = self.state().built.get(name).map(|built| built.system.clone());
-            let running = host::systems(session)?.running;
-            if wanted != running {
-                let runs = running.as_deref().map_or("nothing".to_owned(), short);
-                findings.push(Finding::new(format!("it runs {runs}, not what was activated")));
-            }
-            let new: Vec<String> =
-                host::failed_units(session)?.into_iter().filter(|u| !before.contains(u)).collect();
-            if !new.is_empty() {
-                let hint = format!("on {name}: journalctl -u {}", new[0]);
-                findings.push(Finding::new(format!("{} failed", new.join(", "))).hint(hint));
-            }
+        let wanted = self.state().built.get(name).map(|built| built.system.clone());
+        let running = host::systems(session)?.running;
+        if wanted != running {
+            let runs = running.as_deref().map_or("nothing".to_owned(), short);
+            findings.push(Finding::new(format!("it runs {runs}, not what was activated")));
+        }
+        let new: Vec<&str> =
+            failed.iter().filter(|unit| !before.contains(unit)).map(String::as_str).collect();
+        if let Some(first) = new.first() {
+            let hint = format!("on {name}: journalctl -u {first}");
+            findings.push(Finding::new(format!("{} failed", new.join(", "))).hint(hint));
         }
         Ok(findings)
     }
-
-    /// Does the agent have the server's agent token? By a digest that is keyed anew each time, so that the token itself
-    /// need not travel and the digest is of no use to anybody.
-    pub(super) fn token_finding(
-        &self,
-        name: &HostName,
-        session: &Session,
-        server: &Session,
-    ) -> Result<Option<Finding>> {
-        let mut salt = vec![0; 32];
-        getrandom::getrandom(&mut salt).map_err(|error| {
-            Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
-        })?;
-        let salt = SecretSlice::from(salt);
-        let (ours, theirs) =
-            (digest(session, AGENT_SECRET, &salt)?, digest(server, k3s::AGENT_TOKEN, &salt)?);
-        if ours.is_none() || theirs.is_none() || ours == theirs {
-            return Ok(None);
-        }
-        let what = format!("its token is not the agent token of {}", server.name());
-        Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
-    }
 }
 
-/// `None` where the file cannot be read: another check tells.
-fn digest(session: &Session, file: &str, salt: &SecretSlice<u8>) -> Result<Option<String>> {
+/// Does the agent have the server's agent token? By a digest that is keyed anew each time, so that the token itself need
+/// not travel and the digest is of no use to anybody.
+pub(super) fn token_finding(name: &HostName, session: &Session, server: &Session) -> Result<Option<Finding>> {
+    let salt = agenix::random_hex(32)?;
+    let theirs = digest(server, k3s::AGENT_TOKEN, &salt)?;
+    Ok(match digest(session, AGENT_SECRET, &salt)? {
+        _ if theirs.is_none() => {
+            Some(Finding::new(format!("{} has no agent token at {}", server.name(), k3s::AGENT_TOKEN)))
+        }
+        ours if ours == theirs => None,
+        _ => {
+            let what = format!("its token is not the agent token of {}", server.name());
+            Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again")))
+        }
+    })
+}
+
+/// `None` where the file cannot be read.
+fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
     let script = "{ cat; tr -d '[:space:]' < \"$1\"; } | sha256sum && test -r \"$1\"";
-    let salt = SecretSlice::from(salt.expose_secret().to_vec());
-    let command =
-        session.command(["sh", "-c", script, "sh", file]).stdin(salt).label(format!("comparing {file}"));
-    match command.run() {
+    let salt = SecretSlice::from(salt.expose_secret().as_bytes().to_vec());
+    match session.run_with_input(["sh", "-c", script, "sh", file], salt) {
         Ok(output) => Ok(Some(output.text())),
-        Err(error) if error.code().is_some_and(|code| code != 255) => Ok(None),
+        Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -184,14 +186,33 @@ pub(super) fn secret_finding(session: &Session, path: &str) -> Result<Option<Fin
     })
 }
 
-fn unit_finding(name: &HostName, unit: Option<&Unit>) -> Option<Finding> {
-    match unit {
-        None => Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}"))),
-        Some(unit) if !unit.is_active() => {
-            let hint = format!("on {name}: journalctl -u {0}; systemctl start {0}", unit.id);
-            Some(Finding::new(format!("{} is not running: {}", unit.id, unit.state())).hint(hint))
-        }
-        Some(_) => None,
+fn unit_finding(name: &HostName, session: &Session, unit: Option<&Unit>) -> Result<Option<Finding>> {
+    let Some(unit) = unit else {
+        return Ok(Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}"))));
+    };
+    if unit.is_active() {
+        return Ok(None);
+    }
+    let problem = format!("{} is not running: {}", unit.id, unit.state());
+    // Stopped by somebody, it has nothing to say; ended by itself, its journal has.
+    let journal = if unit.result == "success" && unit.active == "inactive" {
+        String::new()
+    } else {
+        host::k3s_journal(session, unit)?
+    };
+    let hint = format!("on {name}: journalctl -u {0}; systemctl start {0}", unit.id);
+    Ok(Some(diagnosed(problem, &journal).hint_if_none(hint)))
+}
+
+/// The problem, with its cause if the journal tells one.
+fn diagnosed(problem: String, journal: &str) -> Finding {
+    match k3s::journal::diagnose(journal) {
+        Some(diagnosis) => Finding {
+            what: format!("{problem}: {}", diagnosis.cause),
+            evidence: vec![diagnosis.evidence],
+            hint: Some(diagnosis.remedy.to_owned()),
+        },
+        None => Finding::new(problem),
     }
 }
 
@@ -199,7 +220,7 @@ fn readyz_finding(session: &Session) -> Result<Option<Finding>> {
     match session.run(["k3s", "kubectl", "get", "--raw", "/readyz"]) {
         Ok(output) if output.text() == "ok" => Ok(None),
         Ok(output) => Ok(Some(Finding::new(format!("its API server is not ready: {}", output.text())))),
-        Err(error) if error.code() == Some(255) => Err(error.into()),
+        Err(error) if error.code().is_none() => Err(error.into()),
         Err(error) => Ok(Some(api_finding(session, &error))),
     }
 }
@@ -218,7 +239,7 @@ fn node_findings(
 ) -> Result<std::result::Result<String, Finding>> {
     let list = match server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]) {
         Ok(output) => output.stdout,
-        Err(error) if error.code() == Some(255) => return Err(error.into()),
+        Err(error) if error.code().is_none() => return Err(error.into()),
         Err(error) => return Ok(Err(api_finding(server, &error))),
     };
     let nodes = k3s::node::parse_list(&list).map_err(|error| {
@@ -229,15 +250,7 @@ fn node_findings(
         let version = node.map(|node| node.version.as_str()).unwrap_or_default();
         return Ok(Ok(format!("{} runs, node Ready, {version}", unit.id)));
     };
-    let journal = host::k3s_journal(session, unit)?;
-    Ok(Err(match k3s::journal::diagnose(&journal) {
-        Some(diagnosis) => Finding {
-            what: format!("{problem}: {}", diagnosis.cause),
-            evidence: vec![diagnosis.evidence],
-            hint: Some(diagnosis.remedy.to_owned()),
-        },
-        None => Finding::new(problem),
-    }))
+    Ok(Err(diagnosed(problem, &host::k3s_journal(session, unit)?)))
 }
 
 fn node_problem(host: &Host, unit: &Unit, node: Option<&Node>) -> Option<String> {

@@ -4,6 +4,9 @@ use k3s::unit::{self, Unit};
 use remote::RunError;
 use remote::ssh::Session;
 
+/// What the next boot takes.
+pub(super) const PROFILE: &str = "/nix/var/nix/profiles/system";
+
 /// Which system runs, and which one the next boot takes. `None` where the link does not exist.
 pub(super) struct Systems {
     pub(super) running: Option<String>,
@@ -12,10 +15,7 @@ pub(super) struct Systems {
 
 /// Reads both links.
 pub(super) fn systems(session: &Session) -> Result<Systems, RunError> {
-    Ok(Systems {
-        running: link(session, "/run/current-system")?,
-        boot: link(session, "/nix/var/nix/profiles/system")?,
-    })
+    Ok(Systems { running: link(session, "/run/current-system")?, boot: link(session, PROFILE)? })
 }
 
 /// -m: a link that does not exist resolves to itself, so that every failure is one of the connection.
@@ -41,7 +41,9 @@ pub(super) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
 
 /// The K3s unit's newest lines, since it was last started.
 pub(super) fn k3s_journal(session: &Session, unit: &Unit) -> Result<String, RunError> {
-    let since = unit.since.map_or_else(|| "-15min".to_owned(), |at| format!("@{at}"));
+    // A unit that is not up has its reason in its last attempts.
+    let since =
+        unit.since.filter(|_| unit.is_active()).map_or_else(|| "-15min".to_owned(), |at| format!("@{at}"));
     let argv = [
         "journalctl",
         "--unit",

@@ -5,9 +5,11 @@ mod build;
 mod connect;
 mod gate;
 mod host;
+mod preflight;
+mod secret;
 mod token;
 
-pub(crate) use connect::{is_this_machine, ssh_host};
+pub(crate) use connect::{is_this_machine, open, ssh_host};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +19,7 @@ use agenix::{Identities, Rules};
 use fleet::{Fleet, HostName};
 use pipeline::{Outcome, Progress};
 use remote::nix::OverrideInput;
-use remote::ssh::{Session, Ssh};
+use remote::ssh::{Generation, Session, Ssh};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::{Action, Plan};
@@ -31,11 +33,14 @@ pub(crate) struct Run<'a> {
     /// Evaluated only where the plan deals with secrets.
     pub(crate) rules: Option<&'a Rules>,
     pub(crate) overrides: Vec<OverrideInput>,
-    pub(crate) ssh: Ssh,
     /// How long a gate may take; zero looks once.
     pub(crate) patience: Duration,
     identities: Mutex<Identities>,
     state: Mutex<State>,
+    /// The logins that everything but a gate shares.
+    generation: Generation,
+    // Last: sessions are closed by sockets in its folder.
+    ssh: Ssh,
 }
 
 /// What steps found out for later ones.
@@ -66,15 +71,17 @@ impl<'a> Run<'a> {
         identities: Identities,
     ) -> Result<Self> {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(connect::ssh_host).collect();
+        let ssh = Ssh::new(&hosts)?;
         Ok(Self {
             repository,
             fleet,
             rules,
             overrides: Vec::new(),
-            ssh: Ssh::new(&hosts)?,
             patience: Duration::ZERO,
             identities: Mutex::new(identities),
             state: Mutex::default(),
+            generation: ssh.generation()?,
+            ssh,
         })
     }
 
@@ -94,9 +101,9 @@ impl<'a> Run<'a> {
             return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
         }
         match action {
-            Action::Preflight { with_agents } => self.preflight(*with_agents),
+            Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
             Action::Connect { host } => self.connect(host),
-            Action::ServerToken => self.server_token(),
+            Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents),
             Action::Build { host } => self.build(host, progress),
             Action::Activate { host, target } => self.activate(host, *target, progress),

@@ -12,15 +12,20 @@ use crate::repository::{AGENT_TOKEN, SERVER_TOKEN, secret};
 
 impl Run<'_> {
     /// The server token's secret exists and its readers are those of the rules, afterwards.
-    pub(super) fn server_token(&self) -> Result<Outcome> {
+    ///
+    /// A server that runs already has a token: with another one its K3s would not start again.
+    pub(super) fn server_token(&self, server: &HostName) -> Result<Outcome> {
         let path = secret(SERVER_TOKEN);
         let readers = self.readers(&path)?;
         if !self.repository.has(&path) {
-            let mut random = [0; 32];
-            getrandom::getrandom(&mut random).map_err(|error| {
-                Failure::new(Kind::Unforeseen, format!("failed to get random bytes: {error}"))
-            })?;
-            self.write_token(&path, &Token::generate(random))?;
+            if let Some(token) = self.token_of_running(server)? {
+                self.write_token(&path, &token)?;
+                return done(format!("{server} has one: copied, encrypted to {}", names(&readers)));
+            }
+            // Short, since the CA that a full token names does not exist yet.
+            let token = agenix::random_hex(32)?;
+            let token = Token::parse(token.expose_secret().as_bytes()).expect("hex digits are a token");
+            self.write_token(&path, &token)?;
             return done(format!("made, encrypted to {}", names(&readers)));
         }
         let bytes = self.repository.read_secret(&path)?;
@@ -30,6 +35,20 @@ impl Run<'_> {
         let token = self.read_token(&path, &bytes)?;
         self.write_token(&path, &token)?;
         done(format!("encrypted anew, now to {}", names(&readers)))
+    }
+
+    fn token_of_running(&self, server: &HostName) -> Result<Option<Token>> {
+        let session = self.session(server);
+        match session.run(["test", "-s", k3s::SERVER_TOKEN]) {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(1) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let text = session.run_secret(["cat", k3s::SERVER_TOKEN])?;
+        let token = Token::parse(text.expose_secret()).map_err(|error| {
+            Failure::new(Kind::Verification, format!("the token of {server} is none: {error}"))
+        })?;
+        Ok(Some(token))
     }
 
     /// The agent token's secret holds what the server made, and its readers are those of the rules, afterwards.
@@ -57,7 +76,7 @@ impl Run<'_> {
     }
 
     /// Who the rules let read the secret, by the names that fleet.toml has for them.
-    fn readers(&self, path: &SecretPath) -> Result<Vec<Recipient>> {
+    pub(super) fn readers(&self, path: &SecretPath) -> Result<Vec<Recipient>> {
         let name = |reader: Recipient| {
             let key = fleet::PublicKey::new(reader.text()).ok();
             match key.as_ref().and_then(|key| self.fleet.owner_of(key)) {
@@ -91,7 +110,7 @@ fn names(readers: &[Recipient]) -> String {
     readers.iter().map(agenix::Recipient::label).collect::<Vec<_>>().join(", ")
 }
 
-fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
+pub(super) fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
     Ok(agenix::agrees(&agenix::recipients_of(ciphertext)?, readers).holds())
 }
 
@@ -103,8 +122,7 @@ fn check_role(server: &HostName, token: &Token) -> Result<()> {
     }
     let message =
         format!("the agent token of {server} is {token}, not a node's: agents would get a server's rights");
-    Err(Failure::new(Kind::Verification, message).hint(
-        "services.k3s.agentTokenFile must be set on the server from its first start on (hosts/common/k3s/server.nix)"
-            .to_owned(),
-    ))
+    let hint =
+        "the server ran without an agent token before: docs/runbook.md, \"A server without an agent token\"";
+    Err(Failure::new(Kind::Verification, message).hint(hint.to_owned()))
 }

@@ -183,7 +183,7 @@ fn verify_tells_what_is_wrong() {
         );
         expect![[r#"
             error: the host key of maia at maia.mercury is not the pinned one
-            hint: either another machine has its address, or maia was reinstalled. Compare fingerprints over a path you trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"#]]
+            hint: either another machine has its address, or maia was reinstalled, or your ssh_config sends it elsewhere. Compare fingerprints over a path you trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"#]]
         .assert_eq(&told(4));
         on(lab, "maia", "cp -a /root/ssh/. /etc/ssh/ && systemctl restart sshd.service");
         xtask(lab, &["verify"]).expect(0);
@@ -217,7 +217,7 @@ fn a_build_that_fails_touches_nothing() {
         let answer = xtask(lab, &["bootstrap-cluster"]).expect(5).says("it went wrong");
         expect![[r#"
             error: failed to build maia: nixos-rebuild build failed with exit code 1
-            hint: no host was changed by this; `-v` shows all of the build's output"#]]
+            hint: the hosts of this stage were not changed; `-v` shows all of the build's output"#]]
         .assert_eq(&message(&answer));
         // ocean's build may well have ended; ocean was not changed by it.
         assert!(!answer.stderr.contains("ocean  activate"), "{}", answer.stderr);

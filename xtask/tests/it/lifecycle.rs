@@ -15,6 +15,58 @@ fn started(lab: &Lab, host: &str) -> String {
     on(lab, host, "systemctl show k3s.service -p InvocationID --value")
 }
 
+/// Appends to a host's configuration.
+fn configure(lab: &Lab, host: &str, line: &str) -> String {
+    let module = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
+    let old = fs::read_to_string(&module).unwrap();
+    let end = old.rfind('}').unwrap();
+    fs::write(&module, format!("{}{line}\n}}\n", &old[..end])).unwrap();
+    old
+}
+
+#[test]
+fn what_failed_its_gate_does_not_become_the_boot_default_by_trying_again() {
+    in_lab("lifecycle::what_failed_its_gate_does_not_become_the_boot_default_by_trying_again", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        // A unit that had failed before is nobody's fault now.
+        on(lab, "ocean", "systemd-run --unit=old-trouble.service --quiet false || true; sleep 0.3");
+        let boots = || on(lab, "ocean", "readlink -f /nix/var/nix/profiles/system");
+        let old = boots();
+        let unit = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
+                    serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
+        let module = configure(lab, "ocean", unit);
+        for _ in 0..2 {
+            let answer = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1"]).expect(7);
+            assert!(answer.stderr.contains("trouble.service failed"), "{}", answer.stderr);
+            assert_eq!(boots(), old);
+        }
+        let path = lab.deployer().repository().join("hosts/ocean/default.nix");
+        fs::write(
+            path,
+            module.replacen(
+                "system.stateVersion",
+                "environment.etc.mended.text = \"\";\n  system.stateVersion",
+                1,
+            ),
+        )
+        .unwrap();
+        xtask(lab, &["deploy", "ocean"]).expect(0).says("failed before: old-trouble.service");
+        assert_ne!(boots(), old);
+    });
+}
+
+#[test]
+fn a_server_that_runs_keeps_its_token_when_the_secret_is_lost() {
+    in_lab("lifecycle::a_server_that_runs_keeps_its_token_when_the_secret_is_lost", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        fs::remove_file(lab.deployer().repository().join("secrets/k3s-server-token.age")).unwrap();
+        xtask(lab, &["deploy", "ocean"]).expect(3).says("secrets/k3s-server-token.age does not exist");
+        xtask(lab, &["bootstrap-cluster"]).expect(0).says("ocean has one: copied");
+        on(lab, "ocean", "systemctl restart k3s.service");
+        xtask(lab, &["verify"]).expect(0);
+    });
+}
+
 #[test]
 fn an_agent_joins_later_and_only_what_is_needed_changes() {
     in_lab("lifecycle::an_agent_joins_later_and_only_what_is_needed_changes", |lab| {

@@ -1,0 +1,76 @@
+//! A host's own copy of its token, in `/run/agenix`: is it what it should be, and did K3s read it since it changed?
+
+use std::time::Duration;
+
+use fleet::{HostName, Role};
+use remote::ssh::Session;
+
+use super::{Run, gate, host};
+use crate::failure::Result;
+
+/// Where agenix puts an agent's token.
+pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
+/// Where agenix puts a server's token.
+pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
+
+/// An agent's token, when it was written, and when its unit started.
+#[derive(Default)]
+pub(super) struct TokenState {
+    digest: Option<String>,
+    written: Option<u64>,
+    started: Option<u64>,
+}
+
+impl Run<'_> {
+    /// Activating the same system once more decrypts its secrets once more: worth doing where they are not what they
+    /// should be.
+    pub(super) fn secret_is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
+        let finding = match self.host(name).role {
+            None => None,
+            Some(Role::Server) => gate::secret_finding(session, SERVER_SECRET)?,
+            Some(Role::Agent) => match gate::secret_finding(session, AGENT_SECRET)? {
+                Some(finding) => Some(finding),
+                None => {
+                    let server =
+                        self.fleet.first_server().expect("a validated fleet with an agent has a server");
+                    gate::token_finding(name, session, &self.session(&server.name))?
+                }
+            },
+        };
+        Ok(finding.is_none())
+    }
+
+    /// agenix restarts nothing. So an agent whose token changed under a unit that did not is restarted, once. `again`:
+    /// this system ran already, and whoever activated it may have been cut off before this.
+    pub(super) fn restart_if_token_changed(
+        &self,
+        name: &HostName,
+        again: bool,
+        before: &TokenState,
+    ) -> Result<()> {
+        let session = self.open_fresh(name)?;
+        let after = self.token_on(name, &session)?;
+        let (Some(old), Some(new)) = (&before.digest, &after.digest) else { return Ok(()) };
+        let changed = old != new && before.started == after.started;
+        let missed = again && before.started == after.started && before.started < before.written;
+        if changed || missed {
+            let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
+            session.command(["systemctl", "restart", &unit]).timeout(Duration::from_secs(180)).run()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn token_on(&self, name: &HostName, session: &Session) -> Result<TokenState> {
+        if self.host(name).role != Some(Role::Agent) {
+            return Ok(TokenState::default());
+        }
+        // A digest of a token of at least 128 random bits; compared here and kept nowhere.
+        let sum = session.run(["sha256sum", AGENT_SECRET]).ok();
+        let written = session.run(["stat", "--dereference", "--format", "%Y", AGENT_SECRET]).ok();
+        Ok(TokenState {
+            digest: sum.map(|output| output.text()),
+            written: written.and_then(|output| output.text().parse().ok()),
+            started: host::k3s_unit(session)?.and_then(|unit| unit.since),
+        })
+    }
+}
