@@ -9,6 +9,7 @@
 
 mod cmd;
 pub mod dev;
+mod error;
 mod interrupt;
 pub mod nix;
 pub mod nixos_rebuild;
@@ -18,7 +19,8 @@ pub mod ssh;
 mod tools;
 
 pub use cmd::{Cmd, Stdin};
+pub use error::{Ending, RunError};
 pub use interrupt::{interrupted, watch_for_interrupts};
 pub use quote::{quote, quote_all};
-pub use run::{Background, Ending, Output, RunError};
+pub use run::{Background, Output};
 pub use tools::{MissingTool, Tool, find, is_root, require};

@@ -1,7 +1,6 @@
 //! Running a [`Cmd`]: start, stream, wait with a bound, tell apart how it ended.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::ExitStatus;
@@ -12,13 +11,12 @@ use rustix::process::{Pid, Signal};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
+use crate::error::{RunError, SECRET_MAX};
 use crate::interrupt::{interrupted, terminated};
 use crate::{Cmd, Stdin};
 
 /// How many of a tool's last lines are kept for the error message.
 const TAIL: usize = 20;
-/// The most that is read of a secret.
-const SECRET_MAX: usize = 64 * 1024;
 /// How often a waiting thread looks whether it was interrupted.
 const POLL: Duration = Duration::from_millis(100);
 /// What a process gets between the polite signal and the final one.
@@ -44,107 +42,6 @@ impl Output {
     /// Standard output as text, without the white space around it.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
-    }
-}
-
-/// How a process ended when it did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It exited by itself with this code.
-    Code(i32),
-    /// A signal ended it.
-    Signal(i32),
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-        }
-    }
-}
-
-/// Why a command gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The program is not on PATH.
-    #[error("{program} is not installed")]
-    Missing {
-        /// The program's name.
-        program: String,
-    },
-    /// The system would not start it.
-    #[error("failed to start {command}")]
-    Start {
-        /// Short name of the command.
-        command: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It ran longer than its bound, and was ended.
-    #[error("{command} did not finish within {} s", after.as_secs())]
-    TimedOut {
-        /// Short name of the command.
-        command: String,
-        /// The bound.
-        after: Duration,
-        /// Its last lines.
-        tail: Vec<String>,
-    },
-    /// It ended, and not well.
-    #[error("{command} failed with {ending}")]
-    Failed {
-        /// Short name of the command.
-        command: String,
-        /// Exit code or signal.
-        ending: Ending,
-        /// Its last lines.
-        tail: Vec<String>,
-    },
-    /// ssh lost the host, or never reached it: what the command did there is unknown.
-    #[error("the connection to {host} was lost: {said}")]
-    LinkLost {
-        /// The host's name.
-        host: String,
-        /// ssh's last line.
-        said: String,
-    },
-    /// It succeeded, and what it printed did not arrive whole.
-    #[error("the output of {command} was lost")]
-    OutputLost {
-        /// Short name of the command.
-        command: String,
-    },
-    /// It printed more than a secret may have.
-    #[error("{command} printed more than {SECRET_MAX} bytes where a secret was expected")]
-    TooLong {
-        /// Short name of the command.
-        command: String,
-    },
-    /// We were asked to stop, and ended it.
-    #[error("{command} was interrupted")]
-    Interrupted {
-        /// Short name of the command.
-        command: String,
-    },
-}
-
-impl RunError {
-    /// The tool's last lines, where it got far enough to print some.
-    pub fn tail(&self) -> &[String] {
-        match self {
-            Self::TimedOut { tail, .. } | Self::Failed { tail, .. } => tail,
-            _ => &[],
-        }
-    }
-
-    /// The exit code, where the process exited by itself.
-    pub fn code(&self) -> Option<i32> {
-        match self {
-            Self::Failed { ending: Ending::Code(code), .. } => Some(*code),
-            _ => None,
-        }
     }
 }
 
@@ -271,7 +168,7 @@ impl Cmd {
                 Ok(Ok(stdout)) => Ok((stdout, tail)),
                 _ => Err(RunError::OutputLost { command: name }),
             },
-            Waited::Ended(status) => Err(RunError::Failed { command: name, ending: ending(status), tail }),
+            Waited::Ended(status) => Err(RunError::Failed { command: name, ending: status.into(), tail }),
             Waited::TimedOut => Err(RunError::TimedOut { command: name, after: self.timeout, tail }),
             Waited::Interrupted => Err(RunError::Interrupted { command: name }),
         }
@@ -391,14 +288,6 @@ fn signal(handle: &duct::Handle, kill: fn(Pid, Signal) -> rustix::io::Result<()>
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         // It may be gone already, which is what we want.
         let _ = pid.map(|pid| kill(pid, with));
-    }
-}
-
-fn ending(status: ExitStatus) -> Ending {
-    use std::os::unix::process::ExitStatusExt;
-    match status.code() {
-        Some(code) => Ending::Code(code),
-        None => Ending::Signal(status.signal().unwrap_or_default()),
     }
 }
 

@@ -46,6 +46,8 @@ in
         # It runs whenever K3s starts, and is done at once. No RemainAfterExit: a change of this script
         # must not stop it, because that would stop K3s, which requires it.
         serviceConfig.Type = "oneshot";
+        # K3s that is restarted a few times in a row must not fail for this unit's sake.
+        unitConfig.StartLimitIntervalSec = 0;
         script = ''
           umask 077
           token_file=${tokenFile}

@@ -27,15 +27,12 @@ enum Edit {
 pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
+    // Mistyped words are refused before anybody is asked.
     let hosts = hosts_to_ask(&fleet, args)?;
     let mut changes = admins(&fleet, args)?;
     if global.dry_run {
-        for change in &changes {
-            say!("would write: {}", change.what);
-        }
-        for host in hosts {
-            say!("would ask {} for its key", host.name);
-        }
+        changes.iter().for_each(|change| say!("would write: {}", change.what));
+        hosts.iter().for_each(|host| say!("would ask {} for its key", host.name));
         return Ok(());
     }
     let mut silent = Vec::new();
@@ -45,47 +42,58 @@ pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
             None => silent.push(host.name.to_string()),
         }
     }
-    changes.retain(|change| match &change.edit {
-        Edit::Admin(name) => fleet.admins.get(name) != Some(&change.key),
-        Edit::Host(name) => fleet.hosts[name].ssh_host_key.as_ref() != Some(&change.key),
-    });
-    if changes.is_empty() && silent.is_empty() {
+    changes.retain(|change| old_key(&fleet, change) != Some(&change.key));
+    if changes.is_empty() && silent.is_empty() && !global.json {
         say!("hosts/fleet.toml has a key for every host and an admin: nothing to do");
-        return Ok(());
     }
-    let mut text = std::fs::read_to_string(repository.fleet_file())?;
-    let before = text.clone();
+    let declined = confirm_and_write(global, &repository, &fleet, &changes)?;
+    if !declined.is_empty() {
+        let message = format!("not confirmed, not written: {}", declined.join("; "));
+        return Err(Failure::new(Kind::Verification, message));
+    }
+    let Some(first) = silent.first() else { return Ok(()) };
+    let hint = format!("give an address: cargo xtask init --host {first}=ADDRESS");
+    Err(Failure::new(Kind::Unreachable, format!("no answer from {}", silent.join(", "))).hint(hint))
+}
+
+fn old_key<'a>(fleet: &'a Fleet, change: &Change) -> Option<&'a PublicKey> {
+    match &change.edit {
+        Edit::Admin(name) => fleet.admins.get(name),
+        Edit::Host(name) => fleet.hosts[name].ssh_host_key.as_ref(),
+    }
+}
+
+/// Shows each key, asks about it, and writes those that were confirmed, all at once. Gives those that were not.
+fn confirm_and_write(
+    global: &Global,
+    repository: &Repository,
+    fleet: &Fleet,
+    changes: &[Change],
+) -> Result<Vec<String>> {
+    let before = std::fs::read_to_string(repository.fleet_file())?;
+    let mut text = before.clone();
     let mut declined = Vec::new();
-    for change in &changes {
-        say!("{}\n  {}", change.what, change.key.fingerprint());
-        if let Edit::Host(name) = &change.edit
-            && let Some(old) = &fleet.hosts[name].ssh_host_key
-        {
-            say!("  REPLACES {}", old.fingerprint());
+    for change in changes {
+        let (key, old) = (change.key.fingerprint(), old_key(fleet, change).map(PublicKey::fingerprint));
+        if global.json {
+            say!("{}", serde_json::json!({"event": "key", "what": change.what, "key": key, "replaces": old}));
+        } else {
+            say!("{}\n  {key}", change.what);
+            old.iter().for_each(|old| say!("  REPLACES {old}"));
         }
         if confirm(global, change)? {
             text = apply(&text, change)?;
         } else {
-            declined.push(change.what.as_str());
+            declined.push(change.what.clone());
         }
     }
     if text != before {
         // What it would make is checked before it is written: two machines cloned from one have one key.
         Fleet::parse(&text)?;
         agenix::write_atomic(&repository.fleet_file(), text.as_bytes())?;
-        say!("written to hosts/fleet.toml");
+        eprintln!("written to hosts/fleet.toml");
     }
-    if !declined.is_empty() {
-        return Err(Failure::new(
-            Kind::Verification,
-            format!("not confirmed, not written: {}", declined.join("; ")),
-        ));
-    }
-    if silent.is_empty() {
-        return Ok(());
-    }
-    let hint = format!("give an address: cargo xtask init --host {}=ADDRESS", silent[0]);
-    Err(Failure::new(Kind::Unreachable, format!("no answer from {}", silent.join(", "))).hint(hint))
+    Ok(declined)
 }
 
 fn apply(text: &str, change: &Change) -> Result<String> {

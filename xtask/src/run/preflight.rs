@@ -18,6 +18,11 @@ impl Run<'_> {
         for tool in [Tool::NIX, Tool::NIXOS_REBUILD] {
             remote::require(tool)?;
         }
+        if self.overrides.is_empty() && !self.repository.root().join("flake.lock").exists() {
+            // Without it every evaluation would take whatever nixpkgs is newest just then.
+            return Err(Failure::configuration("flake.lock does not exist")
+                .hint("nix flake lock && git add flake.lock".to_owned()));
+        }
         self.repository.add_secrets()?;
         self.repository.require_visible()?;
         let has = |role: Role| hosts.iter().any(|name| self.host(name).role == Some(role));

@@ -60,6 +60,12 @@ fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing() {
         }
         xtask(lab, &["verify"]).expect(0).says("all is well");
         assert_eq!(xtask(lab, &["check"]).expect(0).stdout.matches('✓').count(), 6);
+        // Without overrides, as in production, the inputs have to be locked.
+        let argv = lab.deployer().command("/opt/xtask").args(["deploy", "maia"]).argv();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        run(&argv, &lab.deployer().repository(), &[])
+            .expect(3)
+            .says("hint: nix flake lock && git add flake.lock");
         the_agent_token_is_a_nodes_and_for_agents_only(lab);
         taints_labels_and_files_are_as_the_fleet_says(lab);
         a_real_kubectl_lists_the_nodes(lab);
