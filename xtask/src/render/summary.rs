@@ -86,7 +86,11 @@ fn verdict(report: &Report<Failure>) -> String {
             && ["activate", "boot default", "server token", "agent token"].contains(&step.step.step.as_str())
     });
     if !report.failures.is_empty() {
-        let text = format!("failed after {elapsed}; {} steps were not reached", report.not_reached.len());
+        let text = match report.not_reached.len() {
+            0 => format!("failed after {elapsed}"),
+            1 => format!("failed after {elapsed}; one step was not reached"),
+            more => format!("failed after {elapsed}; {more} steps were not reached"),
+        };
         return style(text).red().bold().for_stderr().to_string();
     }
     let text = if changed {

@@ -54,11 +54,12 @@ impl Run<'_> {
         let wanted = Some(built.system.as_str());
         let again = before.running.as_deref() == wanted;
         // Only the boot default tells that it passed its gate once: a system that runs may have failed it.
-        if again && before.boot.as_deref() == wanted && self.secret_is_intact(name, session)? {
+        let passed = again && before.boot.as_deref() == wanted;
+        if passed && self.is_intact(name, session)? {
             return skipped(format!("runs {} already", short(&built.system)));
         }
         // Of one that failed its gate before, no failed unit is an old one.
-        let failed = if again { Vec::new() } else { host::failed_units(session)? };
+        let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
         self.state().failed_before.insert(name.clone(), failed);
         let token = self.token_on(name, session)?;
         let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));

@@ -22,9 +22,12 @@ pub(super) struct TokenState {
 }
 
 impl Run<'_> {
-    /// Activating the same system once more decrypts its secrets once more: worth doing where they are not what they
-    /// should be.
-    pub(super) fn secret_is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
+    /// Activating the same system once more decrypts its secrets and starts its units once more: worth doing where the
+    /// token is not what it should be, or K3s does not run.
+    pub(super) fn is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
+        if self.host(name).role.is_some() && !host::k3s_unit(session)?.is_some_and(|unit| unit.is_active()) {
+            return Ok(false);
+        }
         let finding = match self.host(name).role {
             None => None,
             Some(Role::Server) => gate::secret_finding(session, SERVER_SECRET)?,
