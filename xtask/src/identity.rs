@@ -1,6 +1,5 @@
 //! Where the keys that decrypt come from, and the one question for a passphrase.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use agenix::secrecy::SecretString;
@@ -8,6 +7,7 @@ use agenix::{Identities, IdentitySources};
 
 use crate::cli::Global;
 use crate::failure::Result;
+use crate::question::{self, Echo};
 use crate::render::Terminal;
 
 /// CI's identity: the text of a private key.
@@ -26,10 +26,10 @@ pub(crate) fn load(global: &Global, terminal: &Terminal) -> Result<Identities> {
     let terminal = terminal.clone();
     Ok(identities.on_locked(move |key| {
         // Without a terminal nobody can answer; the error then says what to do.
-        if !std::io::stdin().is_terminal() {
+        if !question::possible() {
             return None;
         }
-        let question = format!("Passphrase of {}: ", key.name);
-        terminal.pause(|| rpassword::prompt_password(question).ok().map(SecretString::from))
+        let text = format!("Passphrase of {}: ", key.name);
+        terminal.pause(|| question::ask(&text, Echo::Hidden).ok().flatten())
     }))
 }

@@ -17,6 +17,7 @@ mod command;
 mod failure;
 mod identity;
 mod playbook;
+mod question;
 mod render;
 mod repository;
 mod run;

@@ -1,15 +1,16 @@
 //! `init`: from a new clone to a fleet.toml with keys. The only place where a host key is learnt from the network, so
 //! the only one that shows a fingerprint and asks.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agenix::secrecy::ExposeSecret;
 use fleet::{Address, Fleet, Host, PublicKey, edit};
 use remote::{Cmd, RunError, Tool};
 
 use crate::cli::{Global, Init, pair};
 use crate::failure::{Failure, Kind, Result};
+use crate::question::{self, Echo};
 use crate::repository::Repository;
 
 /// One key to write, as it is shown before.
@@ -181,16 +182,16 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
     if global.yes || matches!(change.edit, Edit::Admin(_)) {
         return Ok(true);
     }
-    if !std::io::stdin().is_terminal() {
+    if !question::possible() {
         return Err(Failure::new(
             Kind::Usage,
             "a host key has to be confirmed, and nobody can be asked here",
         )
         .hint("compare the fingerprints, then run it again with --yes".to_owned()));
     }
-    print!("  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let text = "  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ";
+    match question::ask(text, Echo::Shown)? {
+        Some(answer) => Ok(matches!(answer.expose_secret().trim(), "y" | "Y" | "yes")),
+        None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
+    }
 }

@@ -100,7 +100,7 @@ impl<'a> Run<'a> {
         if remote::interrupted() {
             return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
         }
-        match action {
+        let result = match action {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
             Action::Connect { host } => self.connect(host),
             Action::ServerToken { server } => self.server_token(server),
@@ -109,7 +109,16 @@ impl<'a> Run<'a> {
             Action::Activate { host, target } => self.activate(host, *target, progress),
             Action::Gate { host, server } => self.gate(host, server.as_ref(), progress),
             Action::AgentToken { server } => self.agent_token(server),
-        }
+        };
+        // What fails because we were asked to stop is no fault of the configuration or of a build.
+        let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);
+        result.map_err(|failure| {
+            if remote::interrupted() && consequence(failure.kind) {
+                failure.of_kind(Kind::Interrupted)
+            } else {
+                failure
+            }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

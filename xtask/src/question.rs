@@ -1,0 +1,81 @@
+//! Questions to the person at the terminal, which ctrl-C ends at once.
+//!
+//! Own code, since the crates for it wait in a read that a handled signal does not end: one would have to press enter
+//! after ctrl-C, or leave a terminal without echo.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+
+use agenix::secrecy::SecretString;
+use agenix::secrecy::zeroize::Zeroizing;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// How often a waiting question looks whether it was interrupted: 0.1 s.
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// The most that is read of an answer, in bytes. Room for all of it at once leaves no copies of a secret behind.
+const ANSWER_MAX: usize = 4096;
+
+/// Is the answer shown while it is typed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Can anybody be asked? Not in a pipe, not in CI.
+pub(crate) fn possible() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks on the terminal itself, whatever standard output is. `None` when nobody answers: interrupted, or end of file.
+pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    write!(terminal, "{question}")?;
+    let _hidden = match echo {
+        Echo::Hidden => Some(Hidden::new(terminal.try_clone()?)?),
+        Echo::Shown => None,
+    };
+    let mut line = Zeroizing::new(Vec::with_capacity(ANSWER_MAX));
+    while line.last() != Some(&b'\n') {
+        if remote::interrupted() {
+            writeln!(terminal)?;
+            return Ok(None);
+        }
+        // A signal may end the wait early, which is as good as its time being up.
+        if !matches!(poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&TICK)), Ok(1..)) {
+            continue;
+        }
+        let mut byte = Zeroizing::new([0]);
+        if terminal.read(byte.as_mut_slice())? == 0 || line.len() == ANSWER_MAX {
+            return Ok(None);
+        }
+        line.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&line);
+    Ok(Some(SecretString::from(text.trim_end_matches(['\n', '\r']))))
+}
+
+/// A terminal without echo, until dropped.
+struct Hidden {
+    terminal: File,
+    before: Termios,
+}
+
+impl Hidden {
+    fn new(terminal: File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        // The answer's own line end was not shown.
+        let _ = writeln!(self.terminal);
+    }
+}
