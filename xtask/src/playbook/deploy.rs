@@ -34,7 +34,7 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     };
     // One first: what breaks it need not break them all.
     let (first, rest) = agents.split_at(agents.len().min(1));
-    plan.stage("first agent", tracks(first));
+    plan.stage(if rest.is_empty() { "agents" } else { "first agent" }, tracks(first));
     plan.stage("agents", tracks(rest));
     plan.stage("others", tracks(&others));
     if activates(goal) {
@@ -161,7 +161,7 @@ mod tests {
             server: ocean[activate, verify, boot default]
             agent token: ocean[agent token]
             build with token: maia[build]
-            first agent: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default]
             verify: maia[verify] ocean[verify]"#]]
         .assert_eq(&outline(&["maia", "ocean"], Goal::Switch, Token::Make).join("\n"));
     }
@@ -174,7 +174,7 @@ mod tests {
             build: maia[build]
             agent token: ocean[verify, agent token]
             build with token: maia[build]
-            first agent: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default]
             verify: maia[verify]"#]]
         .assert_eq(&outline(&["maia"], Goal::Switch, Token::Expect).join("\n"));
     }
@@ -194,7 +194,7 @@ mod tests {
                 "preflight: repository[preflight] maia[connect]",
                 "repository: repository[snapshot]",
                 "build: maia[build]",
-                "first agent: maia[boot default]",
+                "agents: maia[boot default]",
             ]
         );
     }

@@ -28,7 +28,7 @@ impl Run<'_> {
         let has = |role: Role| hosts.iter().any(|name| self.host(name).role == Some(role));
         let roles: Vec<Role> = [Role::Server, Role::Agent].into_iter().filter(|role| has(*role)).collect();
         if matches!(goal, Goal::Build | Goal::DryActivate) || roles.is_empty() {
-            return done("every tool is there, the flake sees every file");
+            return done("tools and files are right");
         }
         if let Some(misrule) = access::misrules(self.fleet, self.rules()).into_iter().next() {
             let message = format!("{}: {}", misrule.secret, misrule.what);
@@ -44,7 +44,7 @@ impl Run<'_> {
         for role in roles {
             self.token_is_readable(role, goal, token)?;
         }
-        done("every tool is there, the flake sees every file, every reader can read")
+        done("tools, files and readers are right")
     }
 
     /// A role's token is there and encrypted to whom the rules say, or this run will see to it. An agent's is compared
