@@ -33,7 +33,9 @@ pub fn flake_metadata(repository: &Path, overrides: &[OverrideInput]) -> Cmd {
         .args(FEATURES)
         .args(["flake", "metadata", "--json"])
         .args(override_args(overrides))
-        .arg(repository)
+        // As the folder it runs in: in a reference, a path with a `#`, a `?` or a space would mean something else.
+        .arg(".")
+        .dir(repository)
         .timeout(EVALUATION_TIMEOUT)
         .label("nix flake metadata")
 }

@@ -188,9 +188,9 @@ fn inputs_are_overridden_one_by_one() {
 
 #[test]
 fn a_snapshot_is_asked_for_whatever_nix_conf_enables() {
-    let cmd = flake_metadata(Path::new("/home/me/mercury"), &overrides()[..1]);
+    let cmd = flake_metadata(Path::new("/home/me/#1 cluster?"), &overrides()[..1]);
     let expected = "nix --extra-experimental-features 'nix-command flakes' flake metadata --json \
-                    --override-input nixpkgs path:/lab/nixpkgs /home/me/mercury";
+                    --override-input nixpkgs path:/lab/nixpkgs .";
     assert_eq!(cmd.to_string(), expected);
     assert_eq!(cmd.name(), "nix flake metadata");
 }

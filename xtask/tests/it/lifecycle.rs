@@ -54,6 +54,28 @@ fn what_failed_its_gate_does_not_become_the_boot_default_by_trying_again() {
 }
 
 #[test]
+fn a_link_that_is_lost_during_an_activation_is_no_failure_of_it() {
+    in_lab("lifecycle::a_link_that_is_lost_during_an_activation_is_no_failure_of_it", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let old = on(lab, "maia", "readlink -f /nix/var/nix/profiles/system");
+        // Ends every ssh session of the host, as a restart of the mesh would; the activation goes on without them.
+        let cut = "systemd.services.cut = { wantedBy = [ \"multi-user.target\" ]; serviceConfig = { \
+                   Type = \"oneshot\"; ExecStart = \"/usr/bin/pkill -f '^sshd: root'\"; \
+                   ExecStartPost = \"/usr/bin/sleep 2\"; }; };";
+        configure(lab, "maia", cut);
+        let answer = xtask(lab, &["deploy", "maia", "-v"]).expect(0);
+        assert!(
+            answer.stderr.contains("returned non-zero exit status 255"),
+            "the link was not cut:\n{}",
+            answer.stderr
+        );
+        let new = on(lab, "maia", "readlink -f /nix/var/nix/profiles/system");
+        assert_ne!(new, old);
+        assert_eq!(on(lab, "maia", "readlink -f /run/current-system"), new);
+    });
+}
+
+#[test]
 fn a_server_that_runs_keeps_its_token_when_the_secret_is_lost() {
     in_lab("lifecycle::a_server_that_runs_keeps_its_token_when_the_secret_is_lost", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
