@@ -21,7 +21,8 @@ in
     ]
     # With --node-ip alone flannel would still pick the interface of the default route.
     ++ lib.optional (interface != null) "--flannel-iface=${interface}"
-    # Both are taken at the node's first registration; later changes need `kubectl label` and `kubectl taint`.
+    # Taints are taken at the node's first registration only; labels at each start, added and changed but never
+    # removed. The rest is for `kubectl taint` and `kubectl label`.
     ++ map (taint: "--node-taint=${taint}") (host.taints or [ ])
     ++ map (label: "--node-label=${label}") (host.labels or [ ]);
   };
