@@ -13,12 +13,13 @@ const PACKAGES: [(&str, &str); 11] = [
     ("iproute2", "ip"),
     ("nix-bin", "nix"),
     ("openssh-client", "ssh"),
-    ("openssh-server", "/usr/sbin/sshd"),
+    (SSHD, "/usr/sbin/sshd"),
     ("openssl", "openssl"),
     ("python3", "/usr/bin/python3"),
     ("systemd-container", "systemd-nspawn"),
     ("util-linux", "unshare"),
 ];
+const SSHD: &str = "openssh-server";
 /// Packages are downloaded: on a slow line that takes its time.
 const TIMEOUT: Duration = Duration::from_secs(1200);
 
@@ -53,11 +54,21 @@ pub fn install(more: &[(&'static str, &'static str)], on_line: &dyn Fn(&str)) ->
         return Err(LabError::Install("that needs root".to_owned()));
     }
     on_line(&format!("installing {}", missing.join(" ")));
+    if missing.contains(&SSHD) {
+        keep_sshd_off(on_line)?;
+    }
     let apt = |args: &[&str]| {
         let apt = Cmd::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").timeout(TIMEOUT);
         apt.run_watched(on_line)
     };
     apt(&["-qq", "update"])?;
     apt(&[&["-qq", "install", "--yes", "--no-install-recommends"], &missing[..]].concat())?;
+    Ok(())
+}
+
+/// The machines need the program. That installing it would open this machine to the network is nobody's wish.
+fn keep_sshd_off(on_line: &dyn Fn(&str)) -> Result<(), LabError> {
+    Cmd::new("systemctl").args(["mask", "--quiet", "ssh.service", "ssh.socket"]).run()?;
+    on_line("sshd stays off on this machine; to have it: systemctl unmask ssh.service ssh.socket");
     Ok(())
 }
