@@ -17,7 +17,12 @@ pub struct StepId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It did something, or looked and found all well.
+    /// It changed a host or the repository.
+    Changed {
+        /// What, in words.
+        detail: String,
+    },
+    /// It looked and found all well, or made what changes nothing by itself.
     Done {
         /// What, in words.
         detail: String,

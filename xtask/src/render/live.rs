@@ -46,7 +46,9 @@ impl Live {
             line.finish_and_clear();
         }
         let (mark, text) = match outcome {
-            Outcome::Done { detail } => (style("✓").green(), style(detail.as_str())),
+            Outcome::Changed { detail } | Outcome::Done { detail } => {
+                (style("✓").green(), style(detail.as_str()))
+            }
             Outcome::Skipped { reason } => (style("–").dim(), style(reason.as_str()).dim()),
             Outcome::Failed { .. } => (style("✗").red().bold(), style("see below").red()),
         };

@@ -29,7 +29,7 @@ impl Renderer for Plain {
             Event::StepFinished { step, outcome, milliseconds } => {
                 let time = summary::time(Duration::from_millis(*milliseconds));
                 let (mark, text) = match outcome {
-                    Outcome::Done { detail } => ("done", detail.as_str()),
+                    Outcome::Changed { detail } | Outcome::Done { detail } => ("done", detail.as_str()),
                     Outcome::Skipped { reason } => ("skip", reason.as_str()),
                     Outcome::Failed { .. } => ("FAIL", "see below"),
                 };

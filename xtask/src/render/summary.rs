@@ -27,8 +27,8 @@ pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
             subjects.push(&track.subject);
         }
     }
-    let heading =
-        ["", "did", "skipped", "time", "outcome"].map(|title| style(title).bold().for_stderr().to_string());
+    let heading = ["", "changed", "skipped", "time", "outcome"]
+        .map(|title| style(title).bold().for_stderr().to_string());
     let rows: Vec<[String; 5]> =
         std::iter::once(heading).chain(subjects.iter().map(|s| row(s, report))).collect();
     let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
@@ -63,7 +63,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
         (None, None) if subject == REPOSITORY => style("ready".to_owned()),
         (None, None) => {
             let last = of_subject().next_back().map(|step| match &step.outcome {
-                Outcome::Done { detail } => detail.clone(),
+                Outcome::Changed { detail } | Outcome::Done { detail } => detail.clone(),
                 Outcome::Skipped { reason } => reason.clone(),
                 Outcome::Failed { error } => error.clone(),
             });
@@ -72,7 +72,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
     };
     [
         subject.to_owned(),
-        count(|outcome| matches!(outcome, Outcome::Done { .. })),
+        count(|outcome| matches!(outcome, Outcome::Changed { .. })),
         count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
         time(elapsed),
         outcome.for_stderr().to_string(),
@@ -81,10 +81,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
 
 fn verdict(report: &Report<Failure>) -> String {
     let elapsed = time(report.elapsed);
-    let changed = report.steps.iter().any(|step| {
-        matches!(step.outcome, Outcome::Done { .. })
-            && ["activate", "boot default", "server token", "agent token"].contains(&step.step.step.as_str())
-    });
+    let changed = report.steps.iter().any(|step| matches!(step.outcome, Outcome::Changed { .. }));
     if !report.failures.is_empty() {
         let text = match report.not_reached.len() {
             0 => format!("failed after {elapsed}"),

@@ -15,7 +15,7 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::host::{self, Systems};
-use super::{Built, Run, done, skipped};
+use super::{Built, Run, changed, done, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
@@ -81,7 +81,7 @@ impl Run<'_> {
             }
         }
         self.restart_if_token_changed(name, again, &token)?;
-        done(format!("runs {}", short(&built.system)))
+        changed(format!("runs {}", short(&built.system)))
     }
 
     fn boot_system(
@@ -99,7 +99,7 @@ impl Run<'_> {
         let result = self.rebuild_as(name, Action::Boot, built, &|line| progress.line(line));
         let after = self.settled(name, &result)?;
         if result.is_ok() && after.boot.as_deref() == wanted {
-            return done(format!("boots {}", short(&built.system)));
+            return changed(format!("boots {}", short(&built.system)));
         }
         let attempt = format!("failed to make it the boot default of {name}");
         let failure = match result {

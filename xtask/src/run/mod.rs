@@ -143,6 +143,10 @@ fn done(detail: impl Into<String>) -> Result<Outcome> {
     Ok(Outcome::Done { detail: detail.into() })
 }
 
+fn changed(detail: impl Into<String>) -> Result<Outcome> {
+    Ok(Outcome::Changed { detail: detail.into() })
+}
+
 fn skipped(reason: impl Into<String>) -> Result<Outcome> {
     Ok(Outcome::Skipped { reason: reason.into() })
 }

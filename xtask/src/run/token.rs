@@ -6,7 +6,7 @@ use fleet::HostName;
 use k3s::Token;
 use pipeline::Outcome;
 
-use super::{Run, done, skipped};
+use super::{Run, changed, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{AGENT_TOKEN, SERVER_TOKEN, secret};
 
@@ -20,13 +20,13 @@ impl Run<'_> {
         if !self.repository.has(&path) {
             if let Some(token) = self.token_of_running(server)? {
                 self.write_token(&path, &token)?;
-                return done(format!("{server} has one: copied, encrypted to {}", names(&readers)));
+                return changed(format!("{server} has one: copied, encrypted to {}", names(&readers)));
             }
             // Short, since the CA that a full token names does not exist yet.
             let token = agenix::random_hex(32)?;
             let token = Token::parse(token.expose_secret().as_bytes()).expect("hex digits are a token");
             self.write_token(&path, &token)?;
-            return done(format!("made, encrypted to {}", names(&readers)));
+            return changed(format!("made, encrypted to {}", names(&readers)));
         }
         let bytes = self.repository.read_secret(&path)?;
         if agrees(&bytes, &readers)? {
@@ -34,7 +34,7 @@ impl Run<'_> {
         }
         let token = self.read_token(&path, &bytes)?;
         self.write_token(&path, &token)?;
-        done(format!("encrypted anew, now to {}", names(&readers)))
+        changed(format!("encrypted anew, now to {}", names(&readers)))
     }
 
     fn token_of_running(&self, server: &HostName) -> Result<Option<Token>> {
@@ -72,7 +72,7 @@ impl Run<'_> {
         }
         self.write_token(&path, &token)?;
         self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?)?;
-        done(format!("{token} copied from {server}, encrypted to {}", names(&readers)))
+        changed(format!("{token} copied from {server}, encrypted to {}", names(&readers)))
     }
 
     /// Who the rules let read the secret, by the names that fleet.toml has for them.
