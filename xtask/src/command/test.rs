@@ -19,7 +19,16 @@ const PACKAGES: [(&str, &str); 2] = [("shellcheck", "shellcheck"), ("kubernetes-
 
 const CHECKS: [Check; 5] = [
     Check { name: "format", argv: &["cargo", "fmt", "--all", "--check"], env: &[] },
-    Check { name: "shell scripts", argv: &["shellcheck", ".ci/run"], env: &[] },
+    Check {
+        name: "shell scripts",
+        argv: &[
+            "shellcheck",
+            ".ci/run",
+            "crates/lab/nixpkgs/pkgs/activation/init.sh",
+            "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
+        ],
+        env: &[],
+    },
     Check {
         name: "lints",
         argv: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],

@@ -8,5 +8,6 @@ systemConfig='@out@'
 status=$?
 ln -sfn "$(readlink -f "$systemConfig")" /run/booted-system
 systemctl daemon-reload
+# shellcheck disable=SC2046 # one word a unit: unit names have no spaces
 systemctl start --no-block $(/usr/bin/python3 @switch@/units.py wanted "$systemConfig")
 exit $status
