@@ -1,6 +1,5 @@
 //! The command line as clap sees it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -201,17 +200,4 @@ pub(crate) struct Test {
     /// Install what the tests need first (Debian, as root)
     #[arg(long)]
     pub(crate) install: bool,
-}
-
-/// `NAME=VALUE` taken apart.
-pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
-    text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty())
-}
-
-/// An address as it stands in a URL.
-pub(crate) fn url_host(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    }
 }

@@ -142,6 +142,11 @@ fn rules_failure(error: &RunError) -> Failure {
     Failure::configuration(format!("{RULES} does not evaluate: {reason}")).tail(&more).hint(hint)
 }
 
+/// Is it one of the two that `bootstrap-cluster` makes?
+pub(crate) fn is_token(path: &str) -> bool {
+    [SERVER_TOKEN, AGENT_TOKEN].contains(&path)
+}
+
 /// One of the two tokens' paths, which are constants.
 pub(crate) fn secret(path: &str) -> SecretPath {
     SecretPath::parse(path).expect("the tokens' paths are relative and plain")

@@ -257,6 +257,18 @@ impl Session {
         self.told(self.command(argv).run())
     }
 
+    /// Runs `argv` on the host, for at most `timeout`.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_within<S: AsRef<str>>(
+        &self,
+        timeout: Duration,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Result<Output, RunError> {
+        self.told(self.command(argv).timeout(timeout).run())
+    }
+
     /// Runs `argv` on the host with these bytes on its standard input.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use fleet::Fleet;
 use crate::access;
 use crate::cli::Global;
 use crate::failure::{Failure, Kind, Result};
-use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
+use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, is_token, secret};
 
 /// One thing that was looked at.
 struct Checked {
@@ -121,9 +121,8 @@ fn check_secret(
 ) -> std::result::Result<String, (String, Option<String>)> {
     let readers = rule.recipients().map_err(|error| (error.to_string(), Some(error.hint())))?;
     if !repository.has(path) {
-        let token = [SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str());
         // A token is missing until the cluster is made, which is no fault.
-        return if token {
+        return if is_token(path.as_str()) {
             Ok("not there yet: `cargo xtask bootstrap-cluster` makes it".to_owned())
         } else {
             Err(("the file does not exist".to_owned(), Some(format!("agenix -e {path}"))))
@@ -135,7 +134,7 @@ fn check_secret(
     if agreement.holds() {
         return Ok(format!("encrypted to {}", count(&readers)));
     }
-    let hint = if [SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str()) {
+    let hint = if is_token(path.as_str()) {
         "`cargo xtask bootstrap-cluster` encrypts it anew"
     } else {
         "agenix -r"

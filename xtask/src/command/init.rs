@@ -8,7 +8,7 @@ use agenix::secrecy::ExposeSecret;
 use fleet::{Address, Fleet, Host, PublicKey, edit};
 use remote::{Cmd, RunError, Tool};
 
-use crate::cli::{Global, Init, pair};
+use crate::cli::{Global, Init};
 use crate::failure::{Failure, Kind, Result};
 use crate::question::{self, Echo};
 use crate::repository::Repository;
@@ -194,4 +194,9 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
         Some(answer) => Ok(matches!(answer.expose_secret().trim(), "y" | "Y" | "yes")),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
     }
+}
+
+/// `NAME=VALUE` taken apart.
+fn pair(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }

@@ -1,11 +1,13 @@
 //! `kubeconfig`: the administrator's access to the cluster, fetched over the pinned connection.
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use agenix::secrecy::ExposeSecret;
 use remote::ssh::Ssh;
 
-use crate::cli::{Global, Kubeconfig, url_host};
+use crate::cli::{Global, Kubeconfig};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::repository::Repository;
 use crate::run::{open, ssh_host};
@@ -34,11 +36,12 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
         failure.of_kind(kind).hint(format!("cargo xtask verify {}", server.name))
     })?;
     let yaml = String::from_utf8_lossy(yaml.expose_secret());
-    let url = format!("https://{}:{PORT}", url_host(address));
+    let url = format!("https://{}", SocketAddr::new(address, PORT));
     let config = k3s::personalise(&yaml, &fleet.cluster.name, &url)
         .map_err(|error| Failure::new(Kind::Verification, chain(&error)))?;
     if out == Path::new("-") {
-        print!("{config}");
+        // A reader that has gone away is no failure of ours.
+        let _ = std::io::stdout().write_all(config.as_bytes());
         return Ok(());
     }
     write_private(&out, config.as_bytes())?;
@@ -57,7 +60,7 @@ fn write_private(path: &PathBuf, bytes: &[u8]) -> Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
+        file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

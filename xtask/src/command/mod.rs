@@ -54,7 +54,7 @@ struct Needs {
 
 fn print_plan(global: &Global, plan: &Plan) {
     if !global.json {
-        print!("{plan}");
+        say!("{}", plan.to_string().trim_end());
         return;
     }
     for (stage, track, step) in plan.steps() {

@@ -9,7 +9,7 @@ use lab::Lab;
 
 use crate::cli::{Global, Rehearse};
 use crate::failure::{Failure, Kind, Result};
-use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN};
+use crate::repository::{Repository, is_token};
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
@@ -58,7 +58,7 @@ fn handed_on(global: &Global) -> Vec<String> {
 /// The user's secrets are not in the lab, and a flake that names them must evaluate: each is there with other contents,
 /// encrypted to the rehearsal's keys. The cluster's tokens are not: making those is what is rehearsed.
 fn placeholders(lab: &Lab) -> Result<()> {
-    let paths = lab.secrets().iter().filter(|path| ![SERVER_TOKEN, AGENT_TOKEN].contains(&path.as_str()));
+    let paths = lab.secrets().iter().filter(|path| !is_token(path));
     let paths: Vec<_> = paths.filter_map(|path| SecretPath::parse(path).ok()).collect();
     if paths.is_empty() {
         return Ok(());

@@ -13,6 +13,9 @@ pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
 /// Where agenix puts a server's token.
 pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 
+/// systemd gives a unit 90 s to stop and as many to start.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(180);
+
 /// An agent's token, when it was written, and when its unit started.
 #[derive(Default)]
 pub(super) struct TokenState {
@@ -58,7 +61,7 @@ impl Run<'_> {
         let missed = again && before.started == after.started && before.started < before.written;
         if changed || missed {
             let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
-            session.command(["systemctl", "restart", &unit]).timeout(Duration::from_secs(180)).run()?;
+            session.run_within(RESTART_TIMEOUT, ["systemctl", "restart", &unit])?;
         }
         Ok(())
     }
