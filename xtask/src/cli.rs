@@ -100,6 +100,10 @@ Examples:
   cargo xtask init --admin ncrmro=~/.ssh/id_ed25519.pub
   cargo xtask init --host maia=100.64.0.5      scan maia's key at this address")]
     Init(Init),
+    /// Edit, show, write, list and rekey the secrets of secrets.nix
+    ///
+    /// A FILE is named from any folder; its rule is found by its real path.
+    Secrets(Secrets),
     /// Run a command against throwaway machines that cannot reach production [default: bootstrap-cluster]
     ///
     /// One machine per host of hosts/fleet.toml, with real systemd, OpenSSH and Nix, in a network of their own. Your
@@ -177,6 +181,57 @@ pub(crate) struct Init {
     /// Where to ask a host for its key, any number of times [default: its addresses in fleet.toml]
     #[arg(long, value_name = "HOST=ADDRESS")]
     pub(crate) host: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Secrets {
+    #[command(subcommand)]
+    pub(crate) command: SecretsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Change a secret with $EDITOR, or to what comes on standard input
+    ///
+    /// The editor gets a file in memory (a tmpfs), gone when it is closed. If it fails, nothing is changed; if the
+    /// result cannot be encrypted, it is opened again with what you typed.
+    Edit(Content),
+    /// Print a secret on standard output, byte for byte
+    Show {
+        /// The secret's file
+        file: PathBuf,
+    },
+    /// Write a secret without reading what was there: needs no private key
+    #[command(after_help = "\
+Examples:
+  openssl rand -hex 32 | cargo xtask secrets new secrets/restic-password.age
+  cargo xtask secrets new secrets/wifi.age              type it in $EDITOR")]
+    New(Content),
+    /// List the secrets: who can read each, and whether its file agrees with its rule. Needs no private key
+    List,
+    /// Encrypt secrets anew for whom secrets.nix names now: those that need it, all of them or none
+    ///
+    /// A run that was cut off, even by a kill, is undone by the next one.
+    Rekey(Rekey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Content {
+    /// The secret's file, which has a rule in secrets.nix
+    pub(crate) file: PathBuf,
+    /// An empty content is meant
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rekey {
+    /// Also the files that are right already: each gets a new file key
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// These files, and no others
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) only: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

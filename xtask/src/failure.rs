@@ -205,14 +205,23 @@ from_agenix!(
     agenix::RuleError,
     agenix::DecryptError,
     agenix::IdentityError,
-    agenix::FileError
+    agenix::FileError,
+    agenix::LockError,
+    agenix::PlaceError
 );
 
-impl From<agenix::EncryptError> for Failure {
-    fn from(error: agenix::EncryptError) -> Self {
-        Self::configuration(chain(&error)).hint(error.hint())
-    }
+/// The same, of those that not always know what to do.
+macro_rules! from_agenix_perhaps_hinted {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::configuration(chain(&error)).hint(error.hint())
+            }
+        }
+    )+};
 }
+
+from_agenix_perhaps_hinted!(agenix::EncryptError, agenix::SecretError, agenix::EditError);
 
 impl From<agenix::WriteError> for Failure {
     fn from(error: agenix::WriteError) -> Self {

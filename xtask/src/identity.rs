@@ -1,13 +1,14 @@
 //! Where the keys that decrypt come from, and the one question for a passphrase.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use agenix::secrecy::SecretString;
-use agenix::{Identities, IdentitySources};
+use agenix::terminal::Person;
+use agenix::{Asker, Identities, IdentitySources, LockedKey};
 
 use crate::cli::Global;
 use crate::failure::Result;
-use crate::question::{self, Echo};
 use crate::render::Terminal;
 
 /// CI's identity: the text of a private key.
@@ -23,13 +24,30 @@ pub(crate) fn load(global: &Global, terminal: &Terminal) -> Result<Identities> {
         home: home.as_deref(),
     };
     let identities = Identities::load(&sources)?;
-    let terminal = terminal.clone();
-    Ok(identities.on_locked(move |key| {
-        // Without a terminal nobody can answer; the error then says what to do.
-        if !question::possible() {
-            return None;
-        }
-        let text = format!("Passphrase of {}: ", key.name);
-        terminal.pause(|| question::ask(&text, Echo::Hidden).ok().flatten())
-    }))
+    Ok(identities.asking(Arc::new(AtTerminal(terminal.clone()))))
+}
+
+/// The live lines are taken away while somebody is asked.
+struct AtTerminal(Terminal);
+
+impl Asker for AtTerminal {
+    fn passphrase(&self, key: &LockedKey<'_>) -> Option<SecretString> {
+        self.0.pause(|| Person.passphrase(key))
+    }
+
+    fn message(&self, text: &str) {
+        self.0.pause(|| Person.message(text));
+    }
+
+    fn secret(&self, question: &str) -> Option<SecretString> {
+        self.0.pause(|| Person.secret(question))
+    }
+
+    fn text(&self, question: &str) -> Option<String> {
+        self.0.pause(|| Person.text(question))
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        self.0.pause(|| Person.confirm(question, yes, no))
+    }
 }

@@ -17,7 +17,6 @@ mod command;
 mod failure;
 mod identity;
 mod playbook;
-mod question;
 mod render;
 mod repository;
 mod run;
@@ -30,9 +29,11 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let watched = remote::watch_for_interrupts();
-    if let Err(error) = watched {
+    if let Err(error) = remote::watch_for_interrupts() {
         eprintln!("warning: ctrl-C cannot be handled in order: {error}");
+    }
+    if let Err(error) = agenix::forbid_core_dumps() {
+        eprintln!("warning: a crash could leave secrets in a core dump: {error}");
     }
     let result = match &cli.command {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
+        Command::Secrets(args) => command::secrets::run(&cli.global, args),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
     };

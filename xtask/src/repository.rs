@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use agenix::{Rules, SecretPath};
+use std::collections::BTreeMap;
+
+use agenix::{Folder, Recipient, Rules, SecretPath, Secrets};
 use fleet::Fleet;
 use remote::{Cmd, RunError, Tool};
 
@@ -64,17 +66,26 @@ impl Repository {
         Ok(Fleet::parse(&text)?)
     }
 
-    /// secrets.nix, evaluated by nix: once a run.
-    pub(crate) fn rules(&self) -> Result<Rules> {
-        if !self.root.join(RULES).is_file() {
-            return Err(Failure::configuration(format!("{RULES} does not exist in {}", self.root.display())));
-        }
-        remote::require(Tool::NIX_INSTANTIATE)?;
-        let argv = agenix::evaluate_argv(Path::new(RULES));
-        let evaluate = Cmd::new(&argv[0]).args(&argv[1..]).dir(&self.root);
-        let evaluate = evaluate.timeout(remote::nix::EVALUATION_TIMEOUT).label("nix-instantiate");
-        let output = evaluate.run().map_err(|error| rules_failure(&error))?;
-        Ok(Rules::from_json(&String::from_utf8_lossy(&output.stdout))?)
+    /// secrets.nix, evaluated by nix: once a run. Keys have the names that fleet.toml has for them.
+    pub(crate) fn rules(&self, fleet: &Fleet) -> Result<Rules> {
+        let rules = agenix::nix::evaluate(&self.root.join(RULES)).map_err(in_repository)?;
+        Ok(rules.naming(&names_in(fleet)))
+    }
+
+    /// The same for some secrets, whatever is wrong with others.
+    pub(crate) fn rules_for(&self, fleet: &Fleet, secrets: &[SecretPath]) -> Result<Rules> {
+        let rules = agenix::nix::evaluate_for(&self.root.join(RULES), secrets).map_err(in_repository)?;
+        Ok(rules.naming(&names_in(fleet)))
+    }
+
+    /// The rules and their files.
+    pub(crate) fn secrets(&self, rules: Rules) -> Result<Secrets> {
+        Ok(Secrets::new(self.folder()?, rules))
+    }
+
+    /// Where the rules' names are paths.
+    pub(crate) fn folder(&self) -> Result<Folder> {
+        Ok(Folder::new(&self.root)?)
     }
 
     /// Does the secret's file exist?
@@ -89,8 +100,20 @@ impl Repository {
     }
 
     /// Replaces the file whole, and lets git know that it is there.
-    pub(crate) fn write_secret(&self, secret: &SecretPath, ciphertext: &[u8]) -> Result<()> {
-        agenix::write_atomic(&secret.in_repository(&self.root), ciphertext)?;
+    pub(crate) fn write_secret(&self, secret: &SecretPath, ciphertext: &[u8], rules: &Rules) -> Result<()> {
+        let secrets = self.secrets(rules.clone())?;
+        let (lock, recovery) = secrets.lock()?;
+        if let Some(recovery) = recovery {
+            eprintln!("{recovery}");
+        }
+        let rule = secrets.rules().rule(secret)?;
+        let before = secrets.read(rule)?;
+        secrets.replace(&lock, rule, ciphertext, before.as_deref())?;
+        self.let_git_know(secret)
+    }
+
+    /// A flake sees only the files that git knows.
+    pub(crate) fn let_git_know(&self, secret: &SecretPath) -> Result<()> {
         Cmd::new("git").args(["add", "--intent-to-add", "--", secret.as_str()]).dir(&self.root).run()?;
         Ok(())
     }
@@ -130,16 +153,30 @@ impl Repository {
     }
 }
 
-/// Nix tells its reason in one line, where it comes from in many, and our own `throw`s bring a hint with them.
-fn rules_failure(error: &RunError) -> Failure {
-    let lines = || error.tail().iter().map(|line| line.trim());
-    let reason = lines().find_map(|line| line.strip_prefix("error: "));
-    let reason = reason.map_or_else(|| error.to_string(), str::to_owned);
-    let hint = lines().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
-    let more =
-        lines().filter(|line| !["error: ", "hint: ", "warning: "].iter().any(|word| line.starts_with(word)));
-    let more: Vec<String> = more.map(str::to_owned).collect();
-    Failure::configuration(format!("{RULES} does not evaluate: {reason}")).tail(&more).hint(hint)
+/// The rules' file is always the same one here, and is called by its short name.
+fn in_repository(error: agenix::nix::NixError) -> Failure {
+    use agenix::nix::NixError;
+    match error {
+        NixError::Fails { reason, hint, more, .. } => {
+            Failure::configuration(format!("{RULES} does not evaluate: {reason}")).tail(&more).hint(hint)
+        }
+        NixError::NoFile { .. } => {
+            Failure::configuration(format!("{RULES} does not exist in this repository"))
+        }
+        NixError::Run(error) => error.into(),
+        other => Failure::configuration(other.to_string()).hint(other.hint()),
+    }
+}
+
+/// Keys as fleet.toml calls their owners.
+fn names_in(fleet: &Fleet) -> BTreeMap<String, String> {
+    let admins = fleet.admins.iter().map(|(name, key)| (key.bare(), name.clone()));
+    let hosts = fleet.hosts.values();
+    let hosts = hosts.filter_map(|host| Some((host.ssh_host_key.as_ref()?.bare(), host.name.to_string())));
+    // Who is both is called by the name that people use.
+    let owned = hosts.chain(admins);
+    // As agenix spells them: without what may stand behind, and with their padding.
+    owned.filter_map(|(key, name)| Some((Recipient::parse(&key).ok()?.text().to_owned(), name))).collect()
 }
 
 /// Is it one of the two that `bootstrap-cluster` makes?

@@ -4,9 +4,11 @@
 //! that a passphrase is asked for only when nothing else helps.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use crate::header::{FileError, FileRecipients, recipients_of};
-use crate::identity::{Identities, Unlock};
+use crate::identity::{Identities, OpenKey, PluginDialogue, Unlock};
+use crate::plugin;
 use crate::recipient::Recipient;
 use crate::secrecy::SecretSlice;
 use crate::secrecy::zeroize::Zeroizing;
@@ -15,7 +17,7 @@ use crate::secrecy::zeroize::Zeroizing;
 ///
 /// # Errors
 /// When none of `identities` can, or the file is no whole age file.
-pub fn decrypt(ciphertext: &[u8], identities: &mut Identities) -> Result<SecretSlice<u8>, DecryptError> {
+pub fn decrypt(ciphertext: &[u8], identities: &Identities) -> Result<SecretSlice<u8>, DecryptError> {
     let file = recipients_of(ciphertext)?;
     if file.passphrase {
         return Err(DecryptError::PassphraseFile);
@@ -25,19 +27,21 @@ pub fn decrypt(ciphertext: &[u8], identities: &mut Identities) -> Result<SecretS
     }
     let mut failure = None;
     for index in identities.candidates(&file) {
-        let outcome = match identities.unlock(index) {
-            Unlock::Open(key) => open(ciphertext, key),
-            Unlock::Declined { name } => Attempt::Failed(DecryptError::PassphraseNeeded { identity: name }),
-            Unlock::WrongPassphrase { name } => {
-                Attempt::Failed(DecryptError::WrongPassphrase { identity: name })
+        let keys = match identities.unlock(index) {
+            Unlock::Open(keys) => keys,
+            refused => {
+                failure = failure.or(Some(refused.into()));
+                continue;
             }
         };
-        match outcome {
-            Attempt::Opened(plaintext) => return Ok(plaintext),
-            Attempt::NotForThisKey => {}
-            // The key fitted. Another one, and another passphrase, would end here again.
-            Attempt::Failed(DecryptError::Altered) => return Err(DecryptError::Altered),
-            Attempt::Failed(error) => failure = failure.or(Some(error)),
+        for key in keys.iter() {
+            match try_key(ciphertext, key, identities) {
+                Ok(Some(plaintext)) => return Ok(plaintext),
+                Ok(None) => {}
+                // The key fitted. Another one, and another passphrase, would end here again.
+                Err(DecryptError::Altered) => return Err(DecryptError::Altered),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
     }
     Err(failure.unwrap_or_else(|| DecryptError::NotARecipient {
@@ -47,28 +51,62 @@ pub fn decrypt(ciphertext: &[u8], identities: &mut Identities) -> Result<SecretS
     }))
 }
 
-enum Attempt {
-    Opened(SecretSlice<u8>),
-    NotForThisKey,
-    Failed(DecryptError),
+/// `None`: the file is not for this key.
+fn try_key(
+    ciphertext: &[u8],
+    key: &OpenKey,
+    identities: &Identities,
+) -> Result<Option<SecretSlice<u8>>, DecryptError> {
+    let opened = match key {
+        OpenKey::Ssh(key) => open(ciphertext, key),
+        OpenKey::X25519(key) => open(ciphertext, key),
+        OpenKey::Plugin(keys) => {
+            let plugin = keys.first().map_or("", age::plugin::Identity::plugin);
+            let dialogue = PluginDialogue(Arc::clone(identities.asker()));
+            match age::plugin::IdentityPluginV1::new(plugin, keys, dialogue) {
+                Ok(plugin) => open(ciphertext, &plugin),
+                Err(_) => return Err(DecryptError::PluginMissing { plugin: plugin.to_owned() }),
+            }
+        }
+    };
+    opened.map_err(|error| match (error, key) {
+        (age::DecryptError::Plugin(errors), _) => DecryptError::Plugin { said: plugin::said(&errors) },
+        // Its protocol was broken off: it crashed, or is none.
+        (age::DecryptError::Io(error), OpenKey::Plugin(_)) => {
+            DecryptError::Plugin { said: error.to_string() }
+        }
+        _ => DecryptError::Altered,
+    })
 }
 
-fn open(ciphertext: &[u8], key: &dyn age::Identity) -> Attempt {
+/// Decrypts with one of age's own identities; `None` when the file is not for it.
+pub(crate) fn open(
+    ciphertext: &[u8],
+    key: &dyn age::Identity,
+) -> Result<Option<SecretSlice<u8>>, age::DecryptError> {
     let armored = age::armor::ArmoredReader::new(ciphertext);
-    let reader =
-        age::Decryptor::new_buffered(armored).and_then(|decryptor| decryptor.decrypt(std::iter::once(key)));
-    let mut reader = match reader {
+    let decryptor = age::Decryptor::new_buffered(armored)?;
+    let mut reader = match decryptor.decrypt(std::iter::once(key)) {
         Ok(reader) => reader,
-        Err(age::DecryptError::NoMatchingKeys) => return Attempt::NotForThisKey,
-        Err(_) => return Attempt::Failed(DecryptError::Altered),
+        Err(age::DecryptError::NoMatchingKeys) => return Ok(None),
+        Err(error) => return Err(error),
     };
     // A ciphertext is longer than its plaintext, so the buffer never grows and never leaves a copy behind.
     let mut plaintext = Zeroizing::new(Vec::with_capacity(ciphertext.len()));
-    match reader.read_to_end(&mut plaintext) {
-        // Copied into a box of the exact size: shrinking the buffer in place could move it, the old one not
-        // zeroized.
-        Ok(_) => Attempt::Opened(SecretSlice::from(Box::<[u8]>::from(plaintext.as_slice()))),
-        Err(_) => Attempt::Failed(DecryptError::Altered),
+    reader.read_to_end(&mut plaintext).map_err(|_| age::DecryptError::InvalidMac)?;
+    // Copied into a box of the exact size: shrinking the buffer in place could move it, the old one not
+    // zeroized.
+    Ok(Some(SecretSlice::from(Box::<[u8]>::from(plaintext.as_slice()))))
+}
+
+impl From<Unlock> for DecryptError {
+    fn from(refused: Unlock) -> Self {
+        match refused {
+            Unlock::WrongPassphrase { name } => Self::WrongPassphrase { identity: name },
+            Unlock::Unusable { name, problem } => Self::IdentityUnusable { identity: name, problem },
+            Unlock::Declined { name } => Self::PassphraseNeeded { identity: name },
+            Unlock::Open(_) => unreachable!("an open key was not refused"),
+        }
     }
 }
 
@@ -106,6 +144,26 @@ pub enum DecryptError {
         /// The key's name.
         identity: String,
     },
+    /// The passphrase fits, and what it opened is no set of keys.
+    #[error("identity {identity} {problem}")]
+    IdentityUnusable {
+        /// The identity's name.
+        identity: String,
+        /// What is the matter with it.
+        problem: String,
+    },
+    /// A plugin is not installed.
+    #[error("age-plugin-{plugin} is not on the PATH")]
+    PluginMissing {
+        /// Its name, without `age-plugin-`.
+        plugin: String,
+    },
+    /// A plugin gave up.
+    #[error("a plugin failed: {said}")]
+    Plugin {
+        /// In its own words.
+        said: String,
+    },
     /// The file is encrypted with a passphrase and not to keys.
     #[error("the file is encrypted with a passphrase, not to the keys of secrets.nix")]
     PassphraseFile,
@@ -140,6 +198,9 @@ impl DecryptError {
                 "run it in a terminal, or give a key without a passphrase with -i FILE or XTASK_IDENTITY"
             }
             Self::WrongPassphrase { .. } => "run it again; ssh-keygen -y -f FILE tests a passphrase",
+            Self::IdentityUnusable { .. } => "see what age -d FILE shows of it",
+            Self::PluginMissing { .. } => "install it, or give another key with -i FILE",
+            Self::Plugin { .. } => "is the hardware key plugged in? age -d -i IDENTITY FILE shows more",
             Self::PassphraseFile => "decrypt it with age -d FILE, and write the secret anew",
             Self::Altered => "restore it from git (git checkout -- FILE), or write the secret anew",
         }

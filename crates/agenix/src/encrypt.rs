@@ -1,9 +1,14 @@
 //! Encryption, in process.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use age::armor::{ArmoredWriter, Format as AgeFormat};
 
+use crate::identity::{Nobody, PluginDialogue};
+use crate::plugin;
+use crate::readers::Readers;
 use crate::recipient::Recipient;
 
 /// How a ciphertext is written.
@@ -18,15 +23,17 @@ pub enum Format {
 
 /// Encrypts to all of `recipients`. Two calls never give the same bytes.
 ///
+/// A plugin's recipients are wrapped by its process; a question that it asks meanwhile is not answered.
+///
 /// # Errors
-/// When there is no recipient.
+/// When there is no recipient, or a plugin does not do its part.
 pub fn encrypt(plaintext: &[u8], recipients: &[Recipient], format: Format) -> Result<Vec<u8>, EncryptError> {
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().map(Recipient::as_age)).map_err(
-        |error| match error {
-            age::EncryptError::MissingRecipients => EncryptError::NoRecipient,
-            other => EncryptError::Age { source: Box::new(other) },
-        },
-    )?;
+    let plugins = plugins_of(recipients)?;
+    let readers = Readers::of(recipients);
+    let software = recipients.iter().filter_map(Recipient::as_age);
+    let plugins = plugins.iter().map(|plugin| plugin as &dyn age::Recipient);
+    let readers = readers.iter().map(|readers| readers as &dyn age::Recipient);
+    let encryptor = age::Encryptor::with_recipients(software.chain(plugins).chain(readers))?;
     let format = match format {
         Format::Binary => AgeFormat::Binary,
         Format::Armor => AgeFormat::AsciiArmor,
@@ -40,12 +47,48 @@ pub fn encrypt(plaintext: &[u8], recipients: &[Recipient], format: Format) -> Re
     write().map_err(|error| EncryptError::Age { source: Box::new(age::EncryptError::Io(error)) })
 }
 
+type Plugin = age::plugin::RecipientPluginV1<PluginDialogue>;
+
+/// One a plugin, with all of its recipients.
+fn plugins_of(recipients: &[Recipient]) -> Result<Vec<Plugin>, EncryptError> {
+    let all: Vec<age::plugin::Recipient> =
+        recipients.iter().filter_map(Recipient::of_plugin).cloned().collect();
+    let names: BTreeSet<&str> = all.iter().map(age::plugin::Recipient::plugin).collect();
+    let start = |name: &str| {
+        let missing = |_| EncryptError::PluginMissing { plugin: name.to_owned() };
+        Plugin::new(name, &all, &[], PluginDialogue(Arc::new(Nobody))).map_err(missing)
+    };
+    names.into_iter().map(start).collect()
+}
+
+impl From<age::EncryptError> for EncryptError {
+    fn from(error: age::EncryptError) -> Self {
+        match error {
+            age::EncryptError::MissingRecipients => Self::NoRecipient,
+            age::EncryptError::Plugin(errors) => Self::Plugin { said: plugin::said(&errors) },
+            other => Self::Age { source: Box::new(other) },
+        }
+    }
+}
+
 /// Why nothing was encrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptError {
     /// Nobody could read the result.
     #[error("there is nobody to encrypt to")]
     NoRecipient,
+    /// A plugin is not installed.
+    #[error("age-plugin-{plugin} is not on the PATH")]
+    PluginMissing {
+        /// Its name, without `age-plugin-`.
+        plugin: String,
+    },
+    /// A plugin gave up.
+    #[error("a plugin failed: {said}")]
+    Plugin {
+        /// In its own words.
+        said: String,
+    },
     /// Something that age reports and that should not happen: all is in memory and the keys were checked.
     #[error("failed to encrypt")]
     Age {
@@ -62,6 +105,10 @@ impl EncryptError {
             Self::NoRecipient => {
                 Some("name at least one key in the secret's publicKeys in secrets.nix".to_owned())
             }
+            Self::PluginMissing { .. } => {
+                Some("install it, or take its keys out of the rule in secrets.nix".to_owned())
+            }
+            Self::Plugin { .. } => Some("age -r RECIPIENT shows more".to_owned()),
             Self::Age { .. } => None,
         }
     }

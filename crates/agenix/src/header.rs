@@ -7,7 +7,8 @@
 //! The header comes from age's own parser: we hand it an identity that takes notes and opens nothing (4 µs a
 //! file).
 //!
-//! Left out: trust. Tags are 32 bits and anybody can write them: this finds drift, not tampering.
+//! Left out: trust. Tags are 32 bits and anybody can write them: this finds drift, not tampering. What
+//! anonymous readers are named by, and how far that goes, is in [`crate::ReaderTag`]'s module.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,6 +19,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::readers::{self, ReaderTag};
+
 /// What a header tells about its readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileRecipients {
@@ -27,8 +30,10 @@ pub struct FileRecipients {
     pub anonymous: usize,
     /// Encrypted with a passphrase and not to keys.
     pub passphrase: bool,
-    /// The names of stanzas that we know nothing about: plugins, newer kinds. Grease is left out.
+    /// The names of stanzas that are no keys of ours: plugins, newer kinds. Grease is left out.
     pub other: Vec<String>,
+    /// Digests of the readers that are anonymous otherwise, if the file was written by this crate.
+    pub named: Option<Vec<ReaderTag>>,
 }
 
 /// Reads the header of a binary or armored age file.
@@ -46,18 +51,36 @@ pub fn recipients_of(ciphertext: &[u8]) -> Result<FileRecipients, FileError> {
     let _ = decryptor.decrypt(std::iter::once(&notes as &dyn age::Identity));
 
     let mut found = FileRecipients::default();
-    for (name, first_argument) in notes.0.into_inner() {
-        match name.as_str() {
-            "ssh-ed25519" => found.ssh.push(SshTag::read(SshKind::Ed25519, first_argument)?),
-            "ssh-rsa" => found.ssh.push(SshTag::read(SshKind::Rsa, first_argument)?),
+    let mut readers = Vec::new();
+    for stanza in notes.0.into_inner() {
+        match stanza.name.as_str() {
+            "ssh-ed25519" => found.ssh.push(SshTag::read(SshKind::Ed25519, stanza.arguments.first())?),
+            "ssh-rsa" => found.ssh.push(SshTag::read(SshKind::Rsa, stanza.arguments.first())?),
             "X25519" => found.anonymous += 1,
             "scrypt" => found.passphrase = true,
+            readers::STANZA => readers.push(readers::read(&stanza.arguments, &stanza.body)),
             // Encrypters add stanzas of random names, so that readers stay used to unknown ones.
-            _ if name.ends_with("-grease") => {}
-            _ => found.other.push(name),
+            name if name.ends_with("-grease") => {}
+            _ => found.other.push(stanza.name),
         }
     }
+    // We write one. Two say nothing that could be relied on.
+    if let [one] = &mut readers[..] {
+        found.named = one.take();
+    }
     Ok(found)
+}
+
+/// A stanza's kind in words: `mlkem768x25519` is a post-quantum key.
+pub(crate) fn kind_of_stanza(name: &str) -> String {
+    match name {
+        "mlkem768x25519" => "a post-quantum key".to_owned(),
+        "piv-p256" => "a YubiKey or other PIV key".to_owned(),
+        "p256tag" => "a hardware key (P-256)".to_owned(),
+        "mlkem768p256tag" => "a post-quantum hardware key".to_owned(),
+        "fido2-hmac" => "a FIDO2 key".to_owned(),
+        _ => format!("a {name:?} key"),
+    }
 }
 
 impl fmt::Display for FileRecipients {
@@ -75,15 +98,23 @@ impl FileRecipients {
         };
         let mut words: Vec<String> =
             self.ssh.iter().map(|tag| name(tag).unwrap_or_else(|| tag.to_string())).collect();
-        match self.anonymous {
-            0 => {}
-            1 => words.push("1 age key".to_owned()),
-            n => words.push(format!("{n} age keys")),
+        if let Some(tags) = &self.named {
+            let name = |tag: &ReaderTag| {
+                let reader = known.iter().find(|recipient| recipient.reader_tag() == Some(*tag));
+                reader.map_or_else(|| tag.to_string(), crate::Recipient::label)
+            };
+            words.extend(tags.iter().map(name));
+        } else {
+            match self.anonymous {
+                0 => {}
+                1 => words.push("1 age key".to_owned()),
+                n => words.push(format!("{n} age keys")),
+            }
+            words.extend(self.other.iter().map(|name| kind_of_stanza(name)));
         }
         if self.passphrase {
             words.push("a passphrase".to_owned());
         }
-        words.extend(self.other.iter().map(|name| format!("a {name:?} key")));
         if words.is_empty() { "nobody".to_owned() } else { words.join(", ") }
     }
 }
@@ -114,7 +145,7 @@ impl SshTag {
         Self { kind, tag: [digest[0], digest[1], digest[2], digest[3]] }
     }
 
-    fn read(kind: SshKind, argument: Option<String>) -> Result<Self, FileError> {
+    fn read(kind: SshKind, argument: Option<&String>) -> Result<Self, FileError> {
         let bytes = argument.and_then(|text| BASE64_STANDARD_NO_PAD.decode(text).ok());
         let tag = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(FileError::Damaged)?;
         Ok(Self { kind, tag })
@@ -131,13 +162,21 @@ impl fmt::Display for SshTag {
     }
 }
 
-/// An identity that opens nothing and remembers the name and the first argument of each stanza.
+/// What is noted of a stanza.
+struct Note {
+    name: String,
+    arguments: Vec<String>,
+    body: Vec<u8>,
+}
+
+/// An identity that opens nothing and remembers each stanza.
 #[derive(Default)]
-struct NoteTaker(RefCell<Vec<(String, Option<String>)>>);
+struct NoteTaker(RefCell<Vec<Note>>);
 
 impl age::Identity for NoteTaker {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
-        self.0.borrow_mut().push((stanza.tag.clone(), stanza.args.first().cloned()));
+        let Stanza { tag, args, body } = stanza;
+        self.0.borrow_mut().push(Note { name: tag.clone(), arguments: args.clone(), body: body.clone() });
         None
     }
 }

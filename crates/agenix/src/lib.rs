@@ -21,13 +21,30 @@
 
 mod agreement;
 mod decrypt;
+mod draft;
+mod edit;
 mod encrypt;
+mod evaluate;
+mod folder;
 mod header;
 mod identity;
+mod journal;
+mod lock;
+mod memory;
+#[cfg(feature = "cli")]
+pub mod nix;
 mod path;
+mod plugin;
 mod random;
+mod readers;
 mod recipient;
+mod rekey;
 mod rules;
+mod secrets;
+mod survey;
+#[cfg(feature = "cli")]
+pub mod terminal;
+mod transaction;
 mod write;
 
 /// The one secret type of the workspace, in the version that `age` uses.
@@ -35,11 +52,23 @@ pub use age::secrecy;
 
 pub use agreement::{Agreement, Extra, agrees};
 pub use decrypt::{DecryptError, decrypt};
+pub use draft::{Draft, DraftError};
+pub use edit::{EditError, Edited, Editor, Empty, edit, edit_to, write_new};
 pub use encrypt::{EncryptError, Format, encrypt};
+pub use evaluate::{evaluate_argv, evaluate_one_argv};
+pub use folder::{Folder, PlaceError};
 pub use header::{FileError, FileRecipients, SshKind, SshTag, recipients_of};
-pub use identity::{Identities, IdentityError, IdentityProblem, IdentitySources, LockedKey};
+pub use identity::{Asker, Identities, IdentityError, IdentityProblem, IdentitySources, LockedKey};
+pub use journal::Recovery;
+pub use lock::{Lock, LockError};
+pub use memory::forbid_core_dumps;
 pub use path::{PathError, SecretPath};
 pub use random::random_hex;
+pub use readers::ReaderTag;
 pub use recipient::{KeyError, Recipient};
-pub use rules::{Rule, RuleError, Rules, RulesError, evaluate_argv};
+pub use rekey::{Due, Plan, RekeyError, Why, plan, rekey};
+pub use rules::{Rule, RuleError, Rules, RulesError};
+pub use secrets::{Failure, SecretError, Secrets};
+pub use survey::{Finding, Found, State};
+pub use transaction::{CommitError, Transaction, was_cut_off};
 pub use write::{WriteError, write_atomic};

@@ -2,11 +2,10 @@
 //! repository.
 //!
 //! Why a type: these names come from an evaluated file and from the command line, and end as files that are
-//! written. What was checked once cannot be forgotten later. Spaces and any script are allowed; agenix breaks
-//! on the first.
+//! written. What was checked once cannot be forgotten later. Spaces and any script are allowed, and a
+//! leading dash: whoever hands it to a program puts `--` or a folder in front.
 //!
-//! Left out: whether the file exists, and where symlinks in it lead. A symlink inside the repository is the
-//! user's word.
+//! Left out: whether the file exists, and where symlinks in it lead: that is [`crate::Folder`]'s.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,9 +30,6 @@ impl SecretPath {
         if text.chars().any(char::is_control) {
             return Err(PathError::ControlCharacter { path: path() });
         }
-        if text.starts_with('-') {
-            return Err(PathError::LeadingDash { path: path() });
-        }
         if text.starts_with('/') {
             return Err(PathError::Absolute { path: path() });
         }
@@ -43,8 +39,6 @@ impl SecretPath {
         }
         match parts.first() {
             None => Err(PathError::NoFile { path: path() }),
-            // `./-x` would become `-x`, which a command line takes for an option.
-            Some(first) if first.starts_with('-') => Err(PathError::LeadingDash { path: path() }),
             Some(_) if text.ends_with('/') || text.ends_with("/.") => Err(PathError::NoFile { path: path() }),
             Some(_) => Ok(Self(parts.join("/"))),
         }
@@ -77,6 +71,15 @@ impl std::str::FromStr for SecretPath {
     }
 }
 
+/// The one of `known` that `wanted` was probably meant to be: its file's name is the same elsewhere, or nearly so.
+pub(crate) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a SecretPath>) -> Option<SecretPath> {
+    let stem = |path: &str| path.rsplit('/').next().unwrap_or(path).trim_end_matches(".age").to_owned();
+    let wanted = stem(wanted);
+    let score = |path: &SecretPath| strsim::normalized_damerau_levenshtein(&stem(path.as_str()), &wanted);
+    let scored = known.map(|path| (score(path), path)).filter(|(score, _)| *score > 0.7);
+    scored.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, path)| path.clone())
+}
+
 /// Why a text is no [`SecretPath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -95,12 +98,6 @@ pub enum PathError {
     /// Has a `..` in it.
     #[error("{path:?} may leave the repository")]
     Leaves {
-        /// As given.
-        path: String,
-    },
-    /// Starts with `-`, so that a tool would take it for an option.
-    #[error("{path:?} starts with a dash")]
-    LeadingDash {
         /// As given.
         path: String,
     },

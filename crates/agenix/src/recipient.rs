@@ -4,13 +4,14 @@
 //! text and the comment stay with the key. Reading is stricter than age's, which takes `ssh-ed25519
 //! <key>junk`.
 //!
-//! Left out: plugin recipients (`age1yubikey1…`). They need a process, so they are refused by name.
+//! A plugin's recipient (`age1yubikey1…`) is known by its form; whether the plugin is there is seen when it is used.
 
 use std::fmt;
 
 use age::ssh::ParseRecipientKeyError as AgeError;
 
 use crate::header::{SshKind, SshTag};
+use crate::readers::ReaderTag;
 
 /// A public key, with the text it was read from.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Recipient {
 enum Key {
     Ssh(age::ssh::Recipient),
     X25519(age::x25519::Recipient),
+    Plugin(age::plugin::Recipient),
 }
 
 impl Recipient {
@@ -63,18 +65,12 @@ impl Recipient {
     }
 
     fn parse_age(key: &str, comment: &str) -> Result<Self, KeyError> {
-        match key.parse() {
-            Ok(x25519) => {
-                Ok(Self { key: Key::X25519(x25519), text: key.to_owned(), comment: non_empty(comment) })
-            }
-            // `age1` + plugin + `1` + data; the data of any bech32 text has no `1`.
-            Err(_) => match key["age1".len()..].rsplit_once('1') {
-                Some((plugin, data)) if !plugin.is_empty() && !data.is_empty() => {
-                    Err(KeyError::Plugin { key: shortened(key), plugin: plugin.to_owned() })
-                }
-                _ => Err(KeyError::Malformed { key: shortened(key) }),
-            },
-        }
+        let parsed = match (key.parse(), key.parse()) {
+            (Ok(x25519), _) => Key::X25519(x25519),
+            (_, Ok(plugin)) => Key::Plugin(plugin),
+            _ => return Err(KeyError::Malformed { key: shortened(key) }),
+        };
+        Ok(Self { key: parsed, text: key.to_owned(), comment: non_empty(comment) })
     }
 
     /// The key without its comment: `ssh-ed25519 AAAA…`, `age1…`. Two recipients with the same text are the
@@ -103,19 +99,49 @@ impl Recipient {
         self.comment.clone().unwrap_or_else(|| shortened(&self.text))
     }
 
-    /// The tag that a file for this key carries; `None` for age's own keys, which are anonymous.
+    /// The tag that a file for this key carries; `None` for keys that are anonymous in a header.
     #[must_use]
     pub fn ssh_tag(&self) -> Option<SshTag> {
         match &self.key {
             Key::Ssh(key) => Some(tag_of(key)),
-            Key::X25519(_) => None,
+            Key::X25519(_) | Key::Plugin(_) => None,
         }
     }
 
-    pub(crate) fn as_age(&self) -> &dyn age::Recipient {
+    /// The digest that a file of ours has for this key; `None` for ssh keys, which show by themselves.
+    #[must_use]
+    pub fn reader_tag(&self) -> Option<ReaderTag> {
         match &self.key {
-            Key::Ssh(key) => key,
-            Key::X25519(key) => key,
+            Key::Ssh(_) => None,
+            Key::X25519(_) | Key::Plugin(_) => Some(ReaderTag::of(&self.text)),
+        }
+    }
+
+    /// Whether it is a key of age's own kind, `age1…`.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.key, Key::X25519(_))
+    }
+
+    /// Whether encrypting to it takes a plugin.
+    #[must_use]
+    pub fn needs_plugin(&self) -> bool {
+        matches!(self.key, Key::Plugin(_))
+    }
+
+    /// As age encrypts to it in this process.
+    pub(crate) fn as_age(&self) -> Option<&dyn age::Recipient> {
+        match &self.key {
+            Key::Ssh(key) => Some(key),
+            Key::X25519(key) => Some(key),
+            Key::Plugin(_) => None,
+        }
+    }
+
+    pub(crate) fn of_plugin(&self) -> Option<&age::plugin::Recipient> {
+        match &self.key {
+            Key::Plugin(key) => Some(key),
+            Key::Ssh(_) | Key::X25519(_) => None,
         }
     }
 }
@@ -203,14 +229,6 @@ pub enum KeyError {
         /// The key, shortened.
         key: String,
     },
-    /// `age1NAME1…`.
-    #[error("{key:?} needs age-plugin-{plugin}, and plugins are not supported")]
-    Plugin {
-        /// The key, shortened.
-        key: String,
-        /// The plugin's name.
-        plugin: String,
-    },
     /// An RSA key that is too short to be safe or too long for age.
     #[error("{key:?} has not between 2048 and 4096 bits")]
     RsaSize {
@@ -254,7 +272,7 @@ impl KeyError {
             Self::Unsupported { .. } => {
                 "use the ssh-ed25519 key of the same host or user (ssh-keygen -t ed25519)"
             }
-            Self::SecurityKey { .. } | Self::Plugin { .. } => {
+            Self::SecurityKey { .. } => {
                 "use an ssh-ed25519 key (ssh-keygen -t ed25519) or an age key (age-keygen)"
             }
             Self::RsaSize { .. } => "use an ssh-ed25519 key (ssh-keygen -t ed25519)",

@@ -1,15 +1,14 @@
 //! The rules of secrets.nix: which secrets there are, and which keys may read each.
 //!
-//! Rules are always *evaluated* by nix, whatever their shape, once for all of them. This module says what to
-//! run ([`evaluate_argv`]) and reads what it printed; the process is the caller's.
+//! Rules are always *evaluated* by nix, whatever their shape, once for all of them: see [`crate::evaluate_argv`].
+//! This module reads what nix printed; the process is the caller's.
 //!
-//! Keys stay text until a rule is used. A placeholder in a rule for next week's host must not stop today's
-//! deploy.
+//! A rule that is wrong stops only those who use it: a placeholder in a rule for next week's host must not stop
+//! today's deploy. So all that can be wrong with a rule is told by [`Rule::recipients`].
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -17,41 +16,52 @@ use crate::encrypt::Format;
 use crate::path::{PathError, SecretPath};
 use crate::recipient::{KeyError, Recipient};
 
-/// The command that prints what [`Rules::from_json`] reads: program first. It only reads.
-#[must_use]
-pub fn evaluate_argv(rules: &Path) -> Vec<OsString> {
-    let mut argv: Vec<OsString> =
-        ["nix-instantiate", "--eval", "--strict", "--json", "--"].into_iter().map(OsString::from).collect();
-    // nix takes `<x>`, `flake:x` and URLs in place of a file; with `./` in front it is a file for sure.
-    let file = if rules.is_absolute() { rules.to_owned() } else { Path::new(".").join(rules) };
-    argv.push(file.into_os_string());
-    argv
-}
-
 /// All rules, sorted by path.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(BTreeMap<SecretPath, Rule>);
+pub struct Rules {
+    rules: BTreeMap<SecretPath, Rule>,
+    refused: Vec<PathError>,
+}
 
 impl Rules {
     /// Reads `{"secrets/a.age": {"publicKeys": ["ssh-ed25519 …"], "armor": true}, …}`. Other attributes of a
     /// rule are somebody else's and left alone.
     ///
     /// # Errors
-    /// When it is no set of rules. Unusable *keys* are reported by [`Rule::recipients`].
+    /// When it is no set of rules. What is wrong with a single rule is reported by [`Rule::recipients`], and
+    /// names that are no paths by [`Rules::refused`].
     pub fn from_json(json: &str) -> Result<Self, RulesError> {
         let value: Value = serde_json::from_str(json).map_err(|source| RulesError::NotJson { source })?;
         let Value::Object(entries) = value else {
             return Err(RulesError::NotRules { found: kind(&value) });
         };
-        let mut rules = BTreeMap::new();
+        let mut rules = Self::default();
         for (name, body) in &entries {
-            let path = SecretPath::parse(name).map_err(RulesError::Path)?;
-            let rule = Rule::from_value(path.clone(), body)?;
-            if rules.insert(path.clone(), rule).is_some() {
-                return Err(RulesError::Twice { rule: path });
+            match SecretPath::parse(name) {
+                Ok(path) => rules.add(path, body),
+                Err(error) => rules.refused.push(error),
             }
         }
-        Ok(Self(rules))
+        Ok(rules)
+    }
+
+    fn add(&mut self, path: SecretPath, body: &Value) {
+        let rule = Rule::from_value(path.clone(), body);
+        if let Some(first) = self.rules.insert(path.clone(), rule) {
+            let twice = Content::Wrong(RuleError::Twice { rule: path.clone() });
+            self.rules.insert(path, Rule { content: twice, ..first });
+        }
+    }
+
+    /// Gives keys the names that the user knows them by, such as the host's in fleet.toml. Keys of `names` are texts
+    /// as [`Recipient::text`] has them.
+    #[must_use]
+    pub fn naming(mut self, names: &BTreeMap<String, String>) -> Self {
+        let names: Arc<BTreeMap<String, String>> = Arc::new(names.clone());
+        for rule in self.rules.values_mut() {
+            rule.names = Arc::clone(&names);
+        }
+        self
     }
 
     /// The rule for one secret.
@@ -59,24 +69,33 @@ impl Rules {
     /// # Errors
     /// When there is none.
     pub fn rule(&self, path: &SecretPath) -> Result<&Rule, RuleError> {
-        self.0.get(path).ok_or_else(|| RuleError::NoRule { path: path.clone() })
+        self.rules.get(path).ok_or_else(|| RuleError::NoRule {
+            path: path.clone(),
+            nearest: crate::path::nearest(path.as_str(), self.rules.keys()),
+        })
+    }
+
+    /// Names in secrets.nix that cannot be files of the repository, with the reason.
+    #[must_use]
+    pub fn refused(&self) -> &[PathError] {
+        &self.refused
     }
 
     /// Every rule, in the order of its path.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.0.values()
+        self.rules.values()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rules.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 }
 
@@ -84,26 +103,24 @@ impl Rules {
 #[derive(Clone)]
 pub struct Rule {
     path: SecretPath,
-    keys: Vec<String>,
+    content: Content,
     format: Format,
+    names: Arc<BTreeMap<String, String>>,
+}
+
+#[derive(Clone)]
+enum Content {
+    Keys(Vec<String>),
+    Wrong(RuleError),
 }
 
 impl Rule {
-    fn from_value(path: SecretPath, body: &Value) -> Result<Self, RulesError> {
-        let keys = match body.get("publicKeys") {
-            None => return Err(RulesError::NoKeys { rule: path }),
-            Some(Value::Array(keys)) => keys.iter().map(|key| key.as_str().map(str::to_owned)).collect(),
-            Some(_) => None,
+    fn from_value(path: SecretPath, body: &Value) -> Self {
+        let (content, format) = match read(&path, body) {
+            Ok((keys, format)) => (Content::Keys(keys), format),
+            Err(error) => (Content::Wrong(error), Format::default()),
         };
-        let Some(keys) = keys else {
-            return Err(RulesError::KeysShape { rule: path });
-        };
-        let format = match body.get("armor") {
-            None | Some(Value::Bool(false)) => Format::Binary,
-            Some(Value::Bool(true)) => Format::Armor,
-            Some(_) => return Err(RulesError::ArmorShape { rule: path }),
-        };
-        Ok(Self { path, keys, format })
+        Self { path, content, format, names: Arc::default() }
     }
 
     /// The secret it is for.
@@ -118,26 +135,42 @@ impl Rule {
         self.format
     }
 
-    /// Its keys as they stand in secrets.nix, unchecked.
+    /// Its keys as they stand in secrets.nix, unchecked; none if the rule itself is wrong.
     #[must_use]
     pub fn keys(&self) -> &[String] {
-        &self.keys
+        match &self.content {
+            Content::Keys(keys) => keys,
+            Content::Wrong(_) => &[],
+        }
     }
 
     /// Its keys, checked.
     ///
     /// # Errors
-    /// The first key that cannot be used or is there twice; or that there is no key.
+    /// What is wrong with the rule; the first key that cannot be used or is there twice; or that there is no key.
     pub fn recipients(&self) -> Result<Vec<Recipient>, RuleError> {
-        let mut recipients: Vec<Recipient> = Vec::with_capacity(self.keys.len());
-        for key in &self.keys {
-            let recipient = Recipient::parse(key)
-                .map_err(|problem| RuleError::Key { rule: self.path.clone(), problem })?;
+        self.recipients_with(&mut KeyCache::default())
+    }
+
+    /// As [`Rule::recipients`]; keys that were read before are not read again.
+    pub(crate) fn recipients_with(&self, cache: &mut KeyCache) -> Result<Vec<Recipient>, RuleError> {
+        let keys = match &self.content {
+            Content::Keys(keys) => keys,
+            Content::Wrong(error) => return Err(error.clone()),
+        };
+        let mut recipients: Vec<Recipient> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let recipient =
+                cache.read(key).map_err(|problem| RuleError::Key { rule: self.path.clone(), problem })?;
             if recipients.contains(&recipient) {
                 let key = crate::recipient::shortened(key);
                 return Err(RuleError::Duplicate { rule: self.path.clone(), key });
             }
-            recipients.push(recipient);
+            let name = self.names.get(recipient.text());
+            recipients.push(match name {
+                Some(name) => recipient.named(name),
+                None => recipient,
+            });
         }
         if recipients.is_empty() {
             return Err(RuleError::NoRecipient { rule: self.path.clone() });
@@ -146,10 +179,49 @@ impl Rule {
     }
 }
 
+/// Keys that were read already: a thousand rules tend to name the same five.
+#[derive(Default)]
+pub(crate) struct KeyCache(HashMap<String, Result<Recipient, KeyError>>);
+
+impl KeyCache {
+    fn read(&mut self, key: &str) -> Result<Recipient, KeyError> {
+        if let Some(known) = self.0.get(key) {
+            return known.clone();
+        }
+        let read = Recipient::parse(key);
+        self.0.insert(key.to_owned(), read.clone());
+        read
+    }
+}
+
+fn read(path: &SecretPath, body: &Value) -> Result<(Vec<String>, Format), RuleError> {
+    let rule = || path.clone();
+    if body.get(crate::evaluate::THROWN).is_some() {
+        return Err(RuleError::Thrown { rule: rule() });
+    }
+    let keys = match body.get("publicKeys") {
+        None | Some(Value::Null) => return Err(RuleError::NoKeys { rule: rule() }),
+        Some(Value::Array(keys)) => keys.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
+        Some(_) => None,
+    };
+    let Some(keys) = keys else {
+        return Err(RuleError::KeysShape { rule: rule() });
+    };
+    // A text may be a whole file of keys, read with `builtins.readFile`.
+    let lines = keys.iter().flat_map(|key| key.lines()).filter(|line| !line.trim().is_empty());
+    let keys = lines.map(str::to_owned).collect();
+    let format = match body.get("armor") {
+        None | Some(Value::Bool(false)) => Format::Binary,
+        Some(Value::Bool(true)) => Format::Armor,
+        Some(_) => return Err(RuleError::ArmorShape { rule: rule() }),
+    };
+    Ok((keys, format))
+}
+
 /// Without the keys: somebody may have pasted a private one.
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rule({}, {} keys, {:?})", self.path, self.keys.len(), self.format)
+        write!(f, "Rule({}, {} keys, {:?})", self.path, self.keys().len(), self.format)
     }
 }
 
@@ -163,6 +235,8 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "a set",
     }
 }
+
+const EXAMPLE: &str = "a rule reads: \"secrets/example.age\".publicKeys = [ \"ssh-ed25519 …\" ];";
 
 /// Why what nix printed is no set of rules.
 #[derive(Debug, thiserror::Error)]
@@ -179,12 +253,41 @@ pub enum RulesError {
         /// What it is.
         found: &'static str,
     },
-    /// A rule for a file that cannot be one of the repository's.
-    #[error("secrets.nix has a rule that is no path of the repository: {0}")]
-    Path(PathError),
+}
+
+impl RulesError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotJson { .. } => {
+                "run nix-instantiate --eval --strict --json ./secrets.nix and see".to_owned()
+            }
+            Self::NotRules { .. } => EXAMPLE.to_owned(),
+        }
+    }
+}
+
+/// Why a rule cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// No such rule.
+    #[error("there is no rule for {path} in secrets.nix")]
+    NoRule {
+        /// What was looked for.
+        path: SecretPath,
+        /// A rule whose name is close to it.
+        nearest: Option<SecretPath>,
+    },
     /// `a.age` and `./a.age`.
     #[error("secrets.nix has two rules for {rule}")]
     Twice {
+        /// The rule's path.
+        rule: SecretPath,
+    },
+    /// A `throw` or an `assert` of secrets.nix. Nix tells more when it is asked for this rule alone.
+    #[error("the rule for {rule} does not evaluate")]
+    Thrown {
         /// The rule's path.
         rule: SecretPath,
     },
@@ -205,32 +308,6 @@ pub enum RulesError {
     ArmorShape {
         /// The rule's path.
         rule: SecretPath,
-    },
-}
-
-impl RulesError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotJson { .. } => {
-                "run nix-instantiate --eval --strict --json ./secrets.nix and see".to_owned()
-            }
-            Self::Path(error) => error.hint(),
-            Self::Twice { rule } => format!("keep one of them, spelt {:?}", rule.as_str()),
-            _ => "a rule reads: \"secrets/example.age\".publicKeys = [ \"ssh-ed25519 …\" ];".to_owned(),
-        }
-    }
-}
-
-/// Why a rule cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RuleError {
-    /// No such rule.
-    #[error("there is no rule for {path} in secrets.nix")]
-    NoRule {
-        /// What was looked for.
-        path: SecretPath,
     },
     /// One of its keys cannot be encrypted to.
     #[error("the rule for {rule} cannot be used: {problem}")]
@@ -261,9 +338,15 @@ impl RuleError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NoRule { path } => {
+            Self::NoRule { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+            Self::NoRule { path, .. } => {
                 format!("add to secrets.nix: {:?}.publicKeys = adminKeys;", path.as_str())
             }
+            Self::Twice { rule } => format!("keep one of them, spelt {:?}", rule.as_str()),
+            Self::Thrown { .. } => {
+                "see what nix says of it: nix-instantiate --eval --strict ./secrets.nix".to_owned()
+            }
+            Self::NoKeys { .. } | Self::KeysShape { .. } | Self::ArmorShape { .. } => EXAMPLE.to_owned(),
             Self::Key { problem, .. } => problem.hint(),
             Self::Duplicate { .. } => "take one of the two out of its publicKeys in secrets.nix".to_owned(),
             Self::NoRecipient { .. } => "name at least one key in its publicKeys in secrets.nix".to_owned(),

@@ -3,23 +3,29 @@
 //!
 //! The new content goes to a temporary file in the same folder, so that the last step is a rename within one
 //! file system. It is removed on every way out except a kill, which leaves a `.agenix.*.tmp` with ciphertext
-//! in it.
+//! in it; who locks the folder next removes it ([`crate::Lock`]).
 //!
-//! Left out: many files at once. That is a rekey's journal.
+//! Left out: many files at once: that is [`crate::Transaction`]'s.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::folder::{behind_symlinks, folder_of};
 
 /// A new file's mode: it is ciphertext, and git does not keep more.
 const NEW_FILE_MODE: u32 = 0o644;
 
-/// As the kernel's own bound.
-const MAX_SYMLINKS: usize = 40;
+/// What temporary files begin with.
+pub(crate) const PREFIX: &str = ".agenix.";
+/// What a new content ends with until it is in its place.
+pub(crate) const STAGED: &str = ".tmp";
 
-/// Writes `bytes` to `path`, wholly or not at all. An existing file keeps its mode, a symlink stays and what
-/// it points to is replaced, folders are made.
+/// Writes `bytes` to `path`, wholly or not at all. An existing file keeps its mode and owner, a symlink stays and
+/// what it points to is replaced, folders are made.
 ///
 /// # Errors
 /// Names the path and the step. The file at `path` is then as it was, unless the step is the last,
@@ -27,62 +33,63 @@ const MAX_SYMLINKS: usize = 40;
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let fail = |step| move |source| WriteError { path: path.to_owned(), step, source };
     let target = behind_symlinks(path).map_err(fail("follow its symlink"))?;
-    let folder = folder_of(&target);
-    let grown = make_folders(folder).map_err(fail("make its folder"))?;
-    let mode = mode_for(&target).map_err(fail("look at it"))?;
+    let grown = make_folders(&folder_of(&target)).map_err(fail("make its folder"))?;
+    let staged = stage(path, &target, bytes)?;
+    staged.persist(&target).map_err(|error| fail("replace it")(error.error))?;
+    sync_folders(grown.into_iter().chain([folder_of(&target)])).map_err(fail("sync its folder"))
+}
 
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".agenix.")
-        .suffix(".tmp")
-        .tempfile_in(folder)
-        .map_err(fail("make a temporary file beside it"))?;
+/// Writes `bytes` beside `target`, on disk and with the mode and the owner that `target` has. `path` is what the
+/// user calls it.
+pub(crate) fn stage(path: &Path, target: &Path, bytes: &[u8]) -> Result<TempPath, WriteError> {
+    let fail = |step| move |source| WriteError { path: path.to_owned(), step, source };
+    let before = look_at(target).map_err(fail("look at it"))?;
+    let mut temporary =
+        temporary(&folder_of(target), STAGED).map_err(fail("make a temporary file beside it"))?;
     temporary.as_file_mut().write_all(bytes).map_err(fail("write its temporary file"))?;
+    if let Some(before) = &before {
+        keep_owner(temporary.as_file(), before).map_err(fail("keep its owner"))?;
+    }
+    let mode = before.map_or(NEW_FILE_MODE, |before| before.permissions().mode() & 0o7777);
     temporary.as_file().set_permissions(Permissions::from_mode(mode)).map_err(fail("set its mode"))?;
     temporary.as_file().sync_all().map_err(fail("sync its temporary file"))?;
-    temporary.persist(&target).map_err(|error| fail("replace it")(error.error))?;
-    // A rename is on disk when its folder is; a new folder, when the one above it is.
-    for folder in grown.iter().map(PathBuf::as_path).chain([folder]) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail("sync its folder"))?;
-    }
-    Ok(())
+    Ok(temporary.into_temp_path())
 }
 
-/// The file that `path` means. It need not exist: a dangling symlink says where the new file goes.
-fn behind_symlinks(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_SYMLINKS {
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
-            Ok(_) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other(format!("more than {MAX_SYMLINKS} symlinks")))
+/// An empty file in `folder` that is gone when it is dropped.
+pub(crate) fn temporary(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(PREFIX).suffix(suffix).tempfile_in(folder)
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+/// A rename is on disk when its folder is; a new folder, when the one above it is.
+pub(crate) fn sync_folders(folders: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
+    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 /// Makes `folder` and those above it; returns the folders that got a new entry by it.
-fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    let changed = missing.map(|folder| folder_of(folder).to_owned()).collect();
+    let changed = missing.map(folder_of).collect();
     fs::create_dir_all(folder)?;
     Ok(changed)
 }
 
-fn mode_for(target: &Path) -> io::Result<u32> {
-    match fs::metadata(target) {
-        Ok(found) if found.is_file() => Ok(found.permissions().mode() & 0o7777),
+fn look_at(target: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(target) {
+        Ok(found) if found.is_file() => Ok(Some(found)),
         Ok(_) => Err(io::Error::other("it is not a regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(NEW_FILE_MODE),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Only root can give a file away; anybody else had better not take it over silently.
+fn keep_owner(file: &File, before: &fs::Metadata) -> io::Result<()> {
+    let ours = file.metadata()?;
+    if (ours.uid(), ours.gid()) == (before.uid(), before.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(before.uid()), Some(before.gid()))
 }
 
 /// Why a file was not written.

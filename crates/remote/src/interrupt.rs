@@ -4,27 +4,37 @@
 //! which order, and no tool is killed half-way behind our back.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
+use signal_hook::iterator::Signals;
 
-static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
-static TERMINATED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static STOP: AtomicBool = AtomicBool::new(false);
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+/// How many programs at the terminal have ctrl-C for themselves.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on SIGINT, SIGTERM and a closed terminal's SIGHUP set a flag, and a second one ends the process at once.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
 pub fn watch_for_interrupts() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // The order matters: the first signal finds the flag down and raises it, the second finds it up and exits.
-        register_conditional_shutdown(signal, 130, Arc::clone(&STOP))?;
-        register(signal, Arc::clone(&STOP))?;
-    }
-    register(SIGTERM, Arc::clone(&TERMINATED))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    // For the process's life: a handler may do next to nothing, a thread may think.
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(note))?;
     Ok(())
+}
+
+fn note(signal: i32) {
+    if signal == SIGINT && HELD.load(Ordering::SeqCst) > 0 {
+        return;
+    }
+    if signal == SIGTERM {
+        TERMINATED.store(true, Ordering::SeqCst);
+    }
+    if STOP.swap(true, Ordering::SeqCst) {
+        signal_hook::low_level::exit(130);
+    }
 }
 
 /// Has somebody asked us to stop?
@@ -35,4 +45,20 @@ pub fn interrupted() -> bool {
 /// Was it by SIGTERM, which, unlike a terminal's ctrl-C, has reached nobody but us?
 pub(crate) fn terminated() -> bool {
     TERMINATED.load(Ordering::Relaxed)
+}
+
+/// While it lives, ctrl-C is for the program that has our terminal: an editor may well have a use of its own for it.
+pub(crate) struct Hold(());
+
+impl Hold {
+    pub(crate) fn new() -> Self {
+        HELD.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::SeqCst);
+    }
 }

@@ -1,4 +1,5 @@
-//! Every process that this project starts, and every machine it talks to, is reached through here.
+//! Every process that this project starts, every machine it talks to, and the person at the terminal, is reached through
+//! here.
 //!
 //! A command is a value ([`Cmd`]): program, argv, environment, standard input, a bound on its time. It is built by a
 //! pure function, printed by `--dry-run -v`, asserted on by tests, and run by one function that knows how to wait, to
@@ -13,6 +14,7 @@ mod error;
 mod interrupt;
 pub mod nix;
 pub mod nixos_rebuild;
+pub mod question;
 mod quote;
 mod run;
 pub mod ssh;

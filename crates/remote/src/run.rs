@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
 use crate::error::{RunError, SECRET_MAX};
-use crate::interrupt::{interrupted, terminated};
+use crate::interrupt::{Hold, interrupted, terminated};
 use crate::{Cmd, Stdin};
 
 /// How many of a tool's last lines are kept for the error message.
@@ -124,6 +124,16 @@ impl Cmd {
                 signal(&handle, rustix::process::kill_process, Signal::KILL);
             }
         }
+    }
+
+    /// As [`Cmd::run_in_foreground`], for a program that a person works in, such as an editor: ctrl-C is its own affair,
+    /// and is none for us.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_interactively(self) -> Result<i32, RunError> {
+        let _hold = Hold::new();
+        self.run_in_foreground()
     }
 
     fn drive<T>(

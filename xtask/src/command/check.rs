@@ -1,6 +1,6 @@
 //! `check`: offline, without a key: what CI can know about fleet, rules and secrets. All findings at once.
 
-use agenix::{Recipient, Rule, Rules, SecretPath};
+use agenix::{Finding, Recipient, Secrets, State};
 use fleet::Fleet;
 
 use crate::access;
@@ -24,8 +24,8 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     }];
     checked.extend(fleet.hosts.values().map(|host| check_host(&repository, host)));
     checked.push(check_visible(&repository)?);
-    match repository.rules() {
-        Ok(rules) => checked.extend(check_rules(&repository, &fleet, &rules)),
+    match repository.rules(&fleet) {
+        Ok(rules) => checked.extend(check_rules(&fleet, &repository.secrets(rules)?)),
         Err(failure) => checked.push(Checked {
             subject: "secrets.nix".to_owned(),
             result: Err((failure.message, failure.hint)),
@@ -92,7 +92,8 @@ fn check_visible(repository: &Repository) -> Result<Checked> {
     Ok(Checked { subject: "git".to_owned(), result })
 }
 
-fn check_rules(repository: &Repository, fleet: &Fleet, rules: &Rules) -> Vec<Checked> {
+fn check_rules(fleet: &Fleet, secrets: &Secrets) -> Vec<Checked> {
+    let rules = secrets.rules();
     let mut checked = Vec::new();
     if fleet.first_server().is_some() {
         for token in [SERVER_TOKEN, AGENT_TOKEN] {
@@ -107,39 +108,53 @@ fn check_rules(repository: &Repository, fleet: &Fleet, rules: &Rules) -> Vec<Che
         let result = Err((misrule.what, Some(misrule.hint.to_owned())));
         Checked { subject: misrule.secret.to_string(), result }
     }));
-    checked.extend(rules.iter().map(|rule| {
-        let result = check_secret(repository, rule.path(), rule);
-        Checked { subject: rule.path().to_string(), result }
+    checked.extend(secrets.rules().refused().iter().map(|error| Checked {
+        subject: "secrets.nix".to_owned(),
+        result: Err((error.to_string(), Some(error.hint()))),
+    }));
+    if agenix::was_cut_off(secrets.folder()) {
+        let text = "a rekey was cut off half-way".to_owned();
+        let hint = "cargo xtask secrets rekey, which undoes it first".to_owned();
+        checked.push(Checked { subject: "secrets".to_owned(), result: Err((text, Some(hint))) });
+    }
+    checked.extend(secrets.survey().into_iter().map(|finding| Checked {
+        subject: finding.rule.path().to_string(),
+        result: check_secret(&finding, &secrets.readers()),
     }));
     checked
 }
 
 fn check_secret(
-    repository: &Repository,
-    path: &SecretPath,
-    rule: &Rule,
+    finding: &Finding<'_>,
+    known: &[Recipient],
 ) -> std::result::Result<String, (String, Option<String>)> {
-    let readers = rule.recipients().map_err(|error| (error.to_string(), Some(error.hint())))?;
-    if !repository.has(path) {
+    let path = finding.rule.path();
+    let found = match &finding.state {
+        State::Found(found) => found,
         // A token is missing until the cluster is made, which is no fault.
-        return if is_token(path.as_str()) {
-            Ok("not there yet: `cargo xtask bootstrap-cluster` makes it".to_owned())
-        } else {
-            Err(("the file does not exist".to_owned(), Some(format!("agenix -e {path}"))))
-        };
-    }
-    let bytes = repository.read_secret(path).map_err(|failure| (failure.message, failure.hint))?;
-    let file = agenix::recipients_of(&bytes).map_err(|error| (error.to_string(), Some(error.hint())))?;
-    let agreement = agenix::agrees(&file, &readers);
-    if agreement.holds() {
-        return Ok(format!("encrypted to {}", count(&readers)));
-    }
-    let hint = if is_token(path.as_str()) {
-        "`cargo xtask bootstrap-cluster` encrypts it anew"
-    } else {
-        "agenix -r"
+        State::Missing if is_token(path.as_str()) => {
+            return Ok("not there yet: `cargo xtask bootstrap-cluster` makes it".to_owned());
+        }
+        State::Missing => {
+            let hint = format!("cargo xtask secrets new {}", remote::quote(path.as_str()));
+            return Err(("the file does not exist".to_owned(), Some(hint)));
+        }
+        State::Unusable(error) => return Err((error.to_string(), error.hint())),
     };
-    Err((format!("its readers are not those of secrets.nix: {agreement}"), Some(hint.to_owned())))
+    let rekey = || Some("cargo xtask secrets rekey".to_owned());
+    if !found.agreement.holds() {
+        let text = format!("its readers are not those of secrets.nix: {}", found.agreement.described(known));
+        return Err((text, rekey()));
+    }
+    if found.format != finding.rule.format() {
+        return Err(("armor is not as its rule says".to_owned(), rekey()));
+    }
+    let count = count(&found.readers);
+    if found.agreement.unproven {
+        // Written by another program: nothing is known to be wrong.
+        return Ok(format!("encrypted to {count}; of its age keys only the number shows, until a rekey"));
+    }
+    Ok(format!("encrypted to {count}"))
 }
 
 fn count(readers: &[Recipient]) -> String {

@@ -10,8 +10,8 @@ use remote::{Cmd, RunError, Tool};
 
 use crate::cli::{Global, Init};
 use crate::failure::{Failure, Kind, Result};
-use crate::question::{self, Echo};
 use crate::repository::Repository;
+use remote::question::{self, Echo};
 
 /// One key to write, as it is shown before.
 struct Change {

@@ -6,6 +6,7 @@ pub(crate) mod deploy;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod rehearse;
+pub(crate) mod secrets;
 pub(crate) mod test;
 pub(crate) mod verify;
 
@@ -34,7 +35,7 @@ fn print_or_execute(
         return Ok(());
     }
     let terminal = Terminal::new();
-    let rules = if needs.secrets { Some(repository.rules()?) } else { None };
+    let rules = if needs.secrets { Some(repository.rules(fleet)?) } else { None };
     let identities = identity::load(global, &terminal)?;
     let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
     run.overrides = global.overrides();

@@ -63,7 +63,7 @@ fn placeholders(lab: &Lab) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
     }
-    let argv = agenix::evaluate_argv(Path::new("secrets.nix"));
+    let argv = agenix::evaluate_argv(Path::new("/cluster/secrets.nix"));
     let evaluate = lab.deployer().command(&argv[0].to_string_lossy()).args(&argv[1..]);
     let rules = Rules::from_json(&evaluate.run()?.text())?;
     for path in paths {

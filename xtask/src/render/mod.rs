@@ -8,7 +8,7 @@ mod summary;
 use std::io::IsTerminal;
 
 use console::Term;
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use pipeline::{Event, Report};
 
 use crate::cli::Global;
@@ -32,6 +32,11 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn new() -> Self {
         Self { lines: MultiProgress::new() }
+    }
+
+    /// One more live line.
+    pub(crate) fn add(&self, bar: ProgressBar) -> ProgressBar {
+        self.lines.add(bar)
     }
 
     /// Takes the live lines away while somebody is asked something.

@@ -35,7 +35,7 @@ pub(crate) struct Run<'a> {
     pub(crate) overrides: Vec<OverrideInput>,
     /// How long a gate may take; zero looks once.
     pub(crate) patience: Duration,
-    identities: Mutex<Identities>,
+    identities: Identities,
     state: Mutex<State>,
     /// The logins that everything but a gate shares.
     generation: Generation,
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
             rules,
             overrides: Vec::new(),
             patience: Duration::ZERO,
-            identities: Mutex::new(identities),
+            identities,
             state: Mutex::default(),
             generation: ssh.generation()?,
             ssh,

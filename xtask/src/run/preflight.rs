@@ -23,6 +23,10 @@ impl Run<'_> {
             return Err(Failure::configuration("flake.lock does not exist")
                 .hint("nix flake lock && git add flake.lock".to_owned()));
         }
+        if agenix::was_cut_off(&self.repository.folder()?) {
+            return Err(Failure::configuration("a rekey of the secrets was cut off half-way")
+                .hint("cargo xtask secrets rekey, which undoes it first".to_owned()));
+        }
         self.repository.add_secrets()?;
         self.repository.require_visible()?;
         let has = |role: Role| hosts.iter().any(|name| self.host(name).role == Some(role));
@@ -39,7 +43,7 @@ impl Run<'_> {
             // Each server has to have the same one before the first of them starts.
             let message = format!("several servers share one agent token, and {AGENT_TOKEN} does not exist");
             return Err(Failure::configuration(message)
-                .hint(format!("openssl rand -hex 32 | agenix -e {AGENT_TOKEN}")));
+                .hint(format!("openssl rand -hex 32 | cargo xtask secrets new {AGENT_TOKEN}")));
         }
         for role in roles {
             self.token_is_readable(role, goal, token)?;

@@ -77,21 +77,13 @@ impl Run<'_> {
 
     /// Who the rules let read the secret, by the names that fleet.toml has for them.
     pub(super) fn readers(&self, path: &SecretPath) -> Result<Vec<Recipient>> {
-        let name = |reader: Recipient| {
-            let key = fleet::PublicKey::new(reader.text()).ok();
-            match key.as_ref().and_then(|key| self.fleet.owner_of(key)) {
-                Some(owner) => reader.named(owner),
-                None => reader,
-            }
-        };
-        Ok(self.rules().rule(path)?.recipients()?.into_iter().map(name).collect())
+        Ok(self.rules().rule(path)?.recipients()?)
     }
 
     pub(super) fn read_token(&self, path: &SecretPath, bytes: &[u8]) -> Result<Token> {
-        let mut identities = self.identities.lock().expect("no step panics while it decrypts");
         let attempt = format!("failed to decrypt {path}");
         let readers = self.readers(path)?;
-        let plain = agenix::decrypt(bytes, &mut identities)
+        let plain = agenix::decrypt(bytes, &self.identities)
             .map_err(|error| Failure::from(error.naming(&readers)).during(&attempt))?;
         Token::parse(plain.expose_secret()).map_err(|error| {
             Failure::configuration(format!("{path} holds no K3s token: {error}"))
@@ -102,7 +94,7 @@ impl Run<'_> {
     fn write_token(&self, path: &SecretPath, token: &Token) -> Result<()> {
         let format: Format = self.rules().rule(path)?.format();
         let ciphertext = agenix::encrypt(token.expose().as_bytes(), &self.readers(path)?, format)?;
-        self.repository.write_secret(path, &ciphertext)
+        self.repository.write_secret(path, &ciphertext, self.rules())
     }
 }
 

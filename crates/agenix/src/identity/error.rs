@@ -63,15 +63,12 @@ pub enum IdentityProblem {
         /// As ssh names it.
         cipher: String,
     },
-    /// `AGE-PLUGIN-…`.
-    #[error("needs age-plugin-{plugin}, and plugins are not supported")]
-    Plugin {
-        /// The plugin's name.
-        plugin: String,
-    },
-    /// An identity file inside an age file.
-    #[error("is an age file itself, and has to be decrypted first")]
+    /// An identity file inside an age file that is for keys, or inside another such file.
+    #[error("is an age file itself, and not one that a passphrase opens")]
     Encrypted,
+    /// Its passphrase is stretched by more work than is sane.
+    #[error("is locked with so much work that opening it would take minutes")]
+    ExcessiveWork,
 }
 
 impl IdentityError {
@@ -87,14 +84,17 @@ impl IdentityError {
                 Some(private) => format!("give the private key: {private}"),
                 None => "give the private key that belongs to it".to_owned(),
             },
-            IdentityProblem::Kind { .. } | IdentityProblem::RsaTooLong | IdentityProblem::Plugin { .. } => {
+            IdentityProblem::Kind { .. } | IdentityProblem::RsaTooLong => {
                 "use an ssh-ed25519 key (ssh-keygen -t ed25519) or an age key (age-keygen), and name it in \
                  secrets.nix"
                     .to_owned()
             }
             IdentityProblem::Pem { .. } => "bring it into OpenSSH's format: ssh-keygen -p -f FILE".to_owned(),
             IdentityProblem::Cipher { .. } => "lock it anew: ssh-keygen -p -Z aes256-ctr -f FILE".to_owned(),
-            IdentityProblem::Encrypted => "give what age -d FILE shows in XTASK_IDENTITY".to_owned(),
+            IdentityProblem::Encrypted => {
+                "decrypt it first: age -d FILE, or give what that shows in XTASK_IDENTITY".to_owned()
+            }
+            IdentityProblem::ExcessiveWork => "lock it anew: age -d FILE | age -p -o FILE.new".to_owned(),
             IdentityProblem::TooLong { .. }
             | IdentityProblem::Empty
             | IdentityProblem::NotWhole

@@ -3,16 +3,23 @@
 //! A locked key's public half is readable without its passphrase. So it is asked for once a run, and only
 //! when a file turns up that this very key can open; then it stays unlocked for all files. (age's own
 //! callbacks ask once a *stanza*, before they know whose it is.) A passphrase that was wrong or refused is
-//! remembered too.
+//! remembered too. An age identity file with a passphrase hides its keys; it is asked for when a file has a
+//! reader that could be in it.
 //!
-//! Left out: the terminal. The caller gives a closure, see [`Identities::on_locked`].
+//! Shared between threads: each key's state is behind a lock of its own, so a rekey on all cores asks once.
+//!
+//! Left out: the terminal. The caller answers, see [`Asker`].
 
+mod asker;
 mod error;
 mod read;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+pub use asker::{Asker, LockedKey};
+pub(crate) use asker::{Nobody, PluginDialogue};
 pub use error::{IdentityError, IdentityProblem};
 
 use crate::header::{FileRecipients, SshTag};
@@ -21,7 +28,8 @@ use crate::secrecy::SecretString;
 /// Where identities come from. As in agenix, any that is named turns the defaults off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct IdentitySources<'a> {
-    /// `-i FILE`: OpenSSH private keys, old unencrypted RSA PEM files, age identity files.
+    /// `-i FILE`: OpenSSH private keys, old unencrypted RSA PEM files, age identity files, these with a
+    /// passphrase or without.
     pub files: &'a [PathBuf],
     /// The text of one, and what to call it: `("XTASK_IDENTITY", …)`.
     pub text: Option<(&'a str, &'a SecretString)>,
@@ -29,52 +37,70 @@ pub struct IdentitySources<'a> {
     pub home: Option<&'a Path>,
 }
 
-/// A locked key that a passphrase is needed for.
-#[derive(Debug, Clone, Copy)]
-pub struct LockedKey<'a> {
-    /// The file, or the name that its text was given.
-    pub name: &'a str,
-    /// Its public half: `ssh-ed25519 AAAA…`.
-    pub public_key: &'a str,
-}
-
 /// Private keys, some perhaps still locked. Nothing of them is in `Debug`.
-#[derive(Default)]
 pub struct Identities {
     keys: Vec<Key>,
     /// Default places that gave no key. A place that was named and gives none is an error.
     unusable: Vec<IdentityError>,
-    ask: Option<Box<Ask>>,
+    asker: Arc<dyn Asker>,
+    /// One question at a time, whichever thread has it.
+    asking: Mutex<()>,
 }
 
-type Ask = dyn FnMut(&LockedKey<'_>) -> Option<SecretString> + Send;
-
-/// One private key.
+/// One private key, or one file of keys that is locked.
 struct Key {
     name: String,
-    public: String,
-    /// `None` for age's own keys: files do not say which of them they are for.
-    tag: Option<SshTag>,
-    state: State,
+    /// The public half, where it is known: the same key twice must not be asked for twice.
+    public: Option<String>,
+    opens: Opens,
+    state: Mutex<State>,
+}
+
+/// Which files a key may open, as far as their headers tell.
+enum Opens {
+    Tagged(SshTag),
+    /// age's own keys: files do not say which of them they are for.
+    Anonymous,
+    /// A plugin's: only the plugin knows its stanzas.
+    Foreign,
+    /// What is in a locked file of keys is seen when it is open.
+    Hidden,
 }
 
 enum State {
-    Open(OpenKey),
-    Locked(Box<age::ssh::EncryptedKey>),
+    Open(Arc<Vec<OpenKey>>),
+    Locked(Locked),
     Declined,
     WrongPassphrase,
+    Unusable(IdentityProblem),
 }
 
-enum OpenKey {
+enum Locked {
+    Ssh(Box<age::ssh::EncryptedKey>),
+    /// The ciphertext of an age identity file.
+    File(Vec<u8>),
+}
+
+/// A key that is ready to be used.
+pub(crate) enum OpenKey {
     Ssh(age::ssh::Identity),
     X25519(age::x25519::Identity),
+    /// All of one plugin's identities in a file: its process is started once for them together.
+    Plugin(Vec<age::plugin::Identity>),
 }
 
 /// What came of unlocking a key.
-pub(crate) enum Unlock<'a> {
-    Open(&'a dyn age::Identity),
+pub(crate) enum Unlock {
+    Open(Arc<Vec<OpenKey>>),
     Declined { name: String },
     WrongPassphrase { name: String },
+    Unusable { name: String, problem: String },
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self { keys: Vec::new(), unusable: Vec::new(), asker: Arc::new(Nobody), asking: Mutex::default() }
+    }
 }
 
 impl Identities {
@@ -97,14 +123,10 @@ impl Identities {
         Ok(identities)
     }
 
-    /// Gives the way to ask for a passphrase. It is called at most once a key; `None` means: no passphrase to
-    /// be had.
+    /// Who is asked for passphrases, at most once a key, and what plugins want to know. Without it, nobody.
     #[must_use]
-    pub fn on_locked(
-        mut self,
-        ask: impl FnMut(&LockedKey<'_>) -> Option<SecretString> + Send + 'static,
-    ) -> Self {
-        self.ask = Some(Box::new(ask));
+    pub fn asking(mut self, asker: Arc<dyn Asker>) -> Self {
+        self.asker = asker;
         self
     }
 
@@ -130,43 +152,52 @@ impl Identities {
         self.unusable.iter().map(|error| format!("{} {}", error.name, error.problem)).collect()
     }
 
-    /// Keys that may open the file, open ones first.
+    /// Keys that may open the file: those that need no question first.
     pub(crate) fn candidates(&self, file: &FileRecipients) -> Vec<usize> {
-        let fits = |key: &Key| match key.tag {
-            Some(tag) => file.ssh.contains(&tag),
-            None => file.anonymous > 0,
+        let foreign = !file.other.is_empty();
+        let fits = |key: &Key| match key.opens {
+            Opens::Tagged(tag) => file.ssh.contains(&tag),
+            Opens::Anonymous => file.anonymous > 0,
+            Opens::Foreign => foreign,
+            Opens::Hidden => foreign || file.anonymous > 0,
         };
         let mut found: Vec<usize> = (0..self.keys.len()).filter(|index| fits(&self.keys[*index])).collect();
-        found.sort_by_key(|index| !matches!(self.keys[*index].state, State::Open(_)));
+        found.sort_by_key(|index| self.keys[*index].may_ask());
         found
     }
 
     /// The key at `index`, asked for if need be.
-    pub(crate) fn unlock(&mut self, index: usize) -> Unlock<'_> {
-        let key = &mut self.keys[index];
-        if let State::Locked(locked) = &key.state {
-            let request = LockedKey { name: &key.name, public_key: &key.public };
-            let passphrase = self.ask.as_mut().and_then(|ask| ask(&request));
-            key.state = match passphrase.map(|passphrase| locked.decrypt(passphrase)) {
-                None => State::Declined,
-                Some(Err(_)) => State::WrongPassphrase,
-                Some(Ok(unlocked)) => State::Open(OpenKey::Ssh(unlocked.into())),
+    pub(crate) fn unlock(&self, index: usize) -> Unlock {
+        let key = &self.keys[index];
+        let mut state = key.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Locked(locked) = &*state {
+            let request = LockedKey { name: &key.name, public_key: key.public.as_deref() };
+            let passphrase = {
+                let _one_at_a_time = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+                self.asker.passphrase(&request)
             };
+            *state = passphrase.map_or(State::Declined, |passphrase| locked.open(&key.name, passphrase));
         }
-        match &key.state {
-            State::Open(OpenKey::Ssh(open)) => Unlock::Open(open),
-            State::Open(OpenKey::X25519(open)) => Unlock::Open(open),
-            State::WrongPassphrase => Unlock::WrongPassphrase { name: key.name.clone() },
-            State::Declined | State::Locked(_) => Unlock::Declined { name: key.name.clone() },
+        let name = key.name.clone();
+        match &*state {
+            State::Open(keys) => Unlock::Open(Arc::clone(keys)),
+            State::WrongPassphrase => Unlock::WrongPassphrase { name },
+            State::Unusable(problem) => Unlock::Unusable { name, problem: problem.to_string() },
+            State::Declined | State::Locked(_) => Unlock::Declined { name },
         }
+    }
+
+    pub(crate) fn asker(&self) -> &Arc<dyn Asker> {
+        &self.asker
     }
 
     fn add(&mut self, keys: Vec<Key>) {
         for key in keys {
-            // The same key twice must not be asked for twice; a copy that is not locked wins.
-            match self.keys.iter_mut().find(|known| known.public == key.public) {
+            // A copy that is not locked wins.
+            let known = self.keys.iter_mut().find(|known| key.public.is_some() && known.public == key.public);
+            match known {
                 None => self.keys.push(key),
-                Some(known) if matches!(key.state, State::Open(_)) => *known = key,
+                Some(known) if !key.may_ask() => *known = key,
                 Some(_) => {}
             }
         }
@@ -179,6 +210,29 @@ impl Identities {
                 Ok(keys) => self.add(keys),
                 Err(error) => self.unusable.push(error),
             }
+        }
+    }
+}
+
+impl Key {
+    fn new(name: &str, public: Option<String>, opens: Opens, state: State) -> Self {
+        Self { name: name.to_owned(), public, opens, state: Mutex::new(state) }
+    }
+
+    fn may_ask(&self) -> bool {
+        let open = matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Open(_));
+        !open || matches!(self.opens, Opens::Foreign)
+    }
+}
+
+impl Locked {
+    fn open(&self, name: &str, passphrase: SecretString) -> State {
+        match self {
+            Self::Ssh(locked) => match locked.decrypt(passphrase) {
+                Ok(key) => State::Open(Arc::new(vec![OpenKey::Ssh(key.into())])),
+                Err(_) => State::WrongPassphrase,
+            },
+            Self::File(ciphertext) => read::from_locked(name, ciphertext, passphrase),
         }
     }
 }

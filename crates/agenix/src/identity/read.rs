@@ -1,15 +1,18 @@
-//! Identity texts into keys: OpenSSH private keys, RSA PEM files, age identity files.
+//! Identity texts into keys: OpenSSH private keys, RSA PEM files, age identity files and those with a
+//! passphrase.
 //!
 //! What is not understood is named by line or kind, never repeated: it may be a key after all.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use age::ssh::{Identity as SshIdentity, UnsupportedKey};
 
 use super::error::{IdentityError, IdentityProblem as Problem};
-use super::{Key, OpenKey, State};
+use super::{Key, Locked, OpenKey, Opens, State};
+use crate::header::recipients_of;
 use crate::recipient::tag_of;
 use crate::secrecy::zeroize::Zeroizing;
 use crate::secrecy::{ExposeSecret as _, SecretString};
@@ -35,12 +38,54 @@ pub(super) fn from_file(path: &Path) -> Result<Vec<Key>, IdentityError> {
     if bytes.len() > MAX_BYTES {
         return Err(fail(Problem::TooLong { limit: MAX_BYTES }));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| fail(Problem::NotWhole))?;
-    parse(&name, text).map_err(fail)
+    from_bytes(&name, &bytes).map_err(fail)
 }
 
 pub(super) fn from_text(name: &str, text: &SecretString) -> Result<Vec<Key>, IdentityError> {
-    parse(name, text.expose_secret()).map_err(|problem| IdentityError { name: name.to_owned(), problem })
+    let keys = from_bytes(name, text.expose_secret().as_bytes());
+    keys.map_err(|problem| IdentityError { name: name.to_owned(), problem })
+}
+
+/// Opens an age identity file. What it holds is checked only now.
+pub(super) fn from_locked(name: &str, ciphertext: &[u8], passphrase: SecretString) -> State {
+    let identity = age::scrypt::Identity::new(passphrase);
+    let text = match crate::decrypt::open(ciphertext, &identity) {
+        Ok(Some(text)) => text,
+        Ok(None) | Err(age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed) => {
+            return State::WrongPassphrase;
+        }
+        Err(age::DecryptError::ExcessiveWork { .. }) => return State::Unusable(Problem::ExcessiveWork),
+        Err(_) => return State::Unusable(Problem::NotWhole),
+    };
+    let keys = match std::str::from_utf8(text.expose_secret()) {
+        Ok(text) => parse(name, text),
+        Err(_) => Err(Problem::NotWhole),
+    };
+    let mut open = Vec::new();
+    for key in match keys {
+        Ok(keys) => keys,
+        Err(problem) => return State::Unusable(problem),
+    } {
+        match key.state.into_inner() {
+            Ok(State::Open(keys)) => open.extend(Arc::into_inner(keys).into_iter().flatten()),
+            // A lock within a lock: nobody makes these.
+            _ => return State::Unusable(Problem::Encrypted),
+        }
+    }
+    State::Open(Arc::new(open))
+}
+
+fn from_bytes(name: &str, bytes: &[u8]) -> Result<Vec<Key>, Problem> {
+    const STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+    if STARTS.iter().any(|start| bytes.trim_ascii_start().starts_with(start)) {
+        let file = recipients_of(bytes).map_err(|_| Problem::NotWhole)?;
+        if !file.passphrase {
+            return Err(Problem::Encrypted);
+        }
+        let locked = State::Locked(Locked::File(bytes.to_vec()));
+        return Ok(vec![Key::new(name, None, Opens::Hidden, locked)]);
+    }
+    parse(name, std::str::from_utf8(bytes).map_err(|_| Problem::NotWhole)?)
 }
 
 fn parse(name: &str, text: &str) -> Result<Vec<Key>, Problem> {
@@ -53,12 +98,8 @@ fn parse(name: &str, text: &str) -> Result<Vec<Key>, Problem> {
     if let Some(label) = text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split("-----").next()) {
         return match label {
             "OPENSSH PRIVATE KEY" | "RSA PRIVATE KEY" => ssh_key(name, text).map(|key| vec![key]),
-            "AGE ENCRYPTED FILE" => Err(Problem::Encrypted),
             other => Err(Problem::Pem { label: other.to_owned() }),
         };
-    }
-    if text.starts_with("age-encryption.org/") {
-        return Err(Problem::Encrypted);
     }
     if ["ssh-", "ecdsa-", "sk-", "age1"].iter().any(|start| text.starts_with(start)) {
         return Err(Problem::PublicKey);
@@ -85,31 +126,37 @@ fn ssh_key(name: &str, text: &str) -> Result<Key, Problem> {
         _ => Problem::NotWhole,
     })?;
     let state = match identity {
-        SshIdentity::Encrypted(locked) => State::Locked(Box::new(locked)),
-        open => State::Open(OpenKey::Ssh(open)),
+        SshIdentity::Encrypted(locked) => State::Locked(Locked::Ssh(Box::new(locked))),
+        open => State::Open(Arc::new(vec![OpenKey::Ssh(open)])),
     };
-    Ok(Key { name: name.to_owned(), public: public.to_string(), tag: Some(tag_of(&public)), state })
+    Ok(Key::new(name, Some(public.to_string()), Opens::Tagged(tag_of(&public)), state))
 }
 
 /// An age identity file: one key a line, `#` for comments.
 fn age_keys(name: &str, text: &str) -> Result<Vec<Key>, Problem> {
     let mut keys = Vec::new();
+    let mut plugins: Vec<age::plugin::Identity> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if let Some(rest) = line.strip_prefix("AGE-PLUGIN-") {
-            let plugin = rest.rsplit_once('1').map_or("", |(plugin, _)| plugin).trim_end_matches('-');
-            return Err(Problem::Plugin { plugin: plugin.to_ascii_lowercase() });
+        let problem = || Problem::Line { line: index + 1 };
+        if line.starts_with("AGE-PLUGIN-") {
+            plugins.push(line.parse().map_err(|_| problem())?);
+            continue;
         }
-        let key: age::x25519::Identity = line.parse().map_err(|_| Problem::Line { line: index + 1 })?;
-        keys.push(Key {
-            name: name.to_owned(),
-            public: key.to_public().to_string(),
-            tag: None,
-            state: State::Open(OpenKey::X25519(key)),
-        });
+        let key: age::x25519::Identity = line.parse().map_err(|_| problem())?;
+        let public = key.to_public().to_string();
+        let open = State::Open(Arc::new(vec![OpenKey::X25519(key)]));
+        keys.push(Key::new(name, Some(public), Opens::Anonymous, open));
+    }
+    while let Some(first) = plugins.first() {
+        let plugin = first.plugin().to_owned();
+        let (its, others) = plugins.into_iter().partition(|identity| identity.plugin() == plugin);
+        plugins = others;
+        let open = State::Open(Arc::new(vec![OpenKey::Plugin(its)]));
+        keys.push(Key::new(name, None, Opens::Foreign, open));
     }
     if keys.is_empty() { Err(Problem::Empty) } else { Ok(keys) }
 }

@@ -12,7 +12,7 @@ fn plaintext(size: usize) -> Vec<u8> {
     (0..size).map(|index| u8::try_from(index % 251).expect("below 251")).collect()
 }
 
-fn opened(ciphertext: &[u8], identities: &mut Identities) -> Vec<u8> {
+fn opened(ciphertext: &[u8], identities: &Identities) -> Vec<u8> {
     decrypt(ciphertext, identities).expect("decrypts").expose_secret().to_vec()
 }
 
@@ -27,12 +27,12 @@ fn every_kind_of_key_opens_what_was_encrypted_to_it() {
                 ciphertext.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----\n"),
                 format == Format::Armor
             );
-            assert_eq!(opened(&ciphertext, &mut keys.identities(&["ed"])), plaintext(size));
-            assert_eq!(opened(&ciphertext, &mut keys.identities(&["age"])), plaintext(size));
+            assert_eq!(opened(&ciphertext, &keys.identities(&["ed"])), plaintext(size));
+            assert_eq!(opened(&ciphertext, &keys.identities(&["age"])), plaintext(size));
         }
         // An RSA key is slow without optimisation: one size will do.
         let ciphertext = encrypt(b"token", &recipients, format).expect("encrypts");
-        assert_eq!(opened(&ciphertext, &mut keys.identities(&["rsa"])), b"token");
+        assert_eq!(opened(&ciphertext, &keys.identities(&["rsa"])), b"token");
     }
 }
 
@@ -67,7 +67,7 @@ fn we_open_debians_age() {
             arguments.push(input.to_str().expect("unicode"));
             let ciphertext = must("age", &arguments);
             for identity in ["ed", "rsa", "age"] {
-                assert!(opened(&ciphertext, &mut keys.identities(&[identity])) == plaintext(size));
+                assert!(opened(&ciphertext, &keys.identities(&[identity])) == plaintext(size));
             }
         }
     }
@@ -88,29 +88,29 @@ fn nobody_to_encrypt_to_is_an_error() {
 fn a_file_cut_short_or_altered_anywhere_gives_no_plaintext() {
     let keys = Keys::new();
     let recipients = [keys.ed25519("ed")];
-    let mut identities = keys.identities(&["ed"]);
+    let identities = keys.identities(&["ed"]);
     let ciphertext = encrypt(b"a token of some length", &recipients, Format::Binary).expect("encrypts");
     for length in 0..ciphertext.len() {
-        assert!(decrypt(&ciphertext[..length], &mut identities).is_err(), "cut at {length}");
+        assert!(decrypt(&ciphertext[..length], &identities).is_err(), "cut at {length}");
     }
     for index in 0..ciphertext.len() {
         let mut altered = ciphertext.clone();
         altered[index] ^= 1;
-        assert!(decrypt(&altered, &mut identities).is_err(), "altered at {index}");
+        assert!(decrypt(&altered, &identities).is_err(), "altered at {index}");
     }
     let mut longer = ciphertext.clone();
     longer.push(0);
-    assert_eq!(decrypt(&longer, &mut identities).expect_err("longer"), DecryptError::Altered);
+    assert_eq!(decrypt(&longer, &identities).expect_err("longer"), DecryptError::Altered);
 }
 
 #[test]
 fn damage_is_told_apart_and_has_a_remedy() {
     let keys = Keys::new();
     let recipients = [keys.ed25519("ed")];
-    let mut identities = keys.identities(&["ed"]);
+    let identities = keys.identities(&["ed"]);
     let ciphertext = encrypt(b"token", &recipients, Format::Binary).expect("encrypts");
     let armored = encrypt(b"token", &recipients, Format::Armor).expect("encrypts");
-    let mut error = |bytes: &[u8]| decrypt(bytes, &mut identities).expect_err("damaged");
+    let error = |bytes: &[u8]| decrypt(bytes, &identities).expect_err("damaged");
 
     let altered = error(&ciphertext[..ciphertext.len() - 1]);
     assert_eq!(altered.to_string(), "the file is damaged: it was cut short or altered");

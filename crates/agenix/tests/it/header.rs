@@ -1,6 +1,8 @@
 //! Who a file is for, read without a key; and whether that is what a rule says.
 
-use agenix::{Agreement, Extra, FileError, FileRecipients, Format, SshKind, agrees, encrypt, recipients_of};
+use agenix::{
+    DecryptError, Extra, FileError, FileRecipients, Format, SshKind, agrees, decrypt, encrypt, recipients_of,
+};
 
 use crate::keys::{Keys, must};
 
@@ -18,10 +20,14 @@ fn file(stanzas: &[&str]) -> Vec<u8> {
 fn ssh_tags_and_the_number_of_age_keys_are_read() {
     let keys = Keys::new();
     let (ocean, rsa) = (keys.ed25519("ocean"), keys.ssh("maia", "rsa", ""));
-    let recipients = [ocean.clone(), keys.age("a"), rsa.clone(), keys.age("b")];
+    let (a, b) = (keys.age("a"), keys.age("b"));
+    let recipients = [ocean.clone(), a.clone(), rsa.clone(), b.clone()];
+    let mut named = vec![a.reader_tag().expect("an age key"), b.reader_tag().expect("an age key")];
+    named.sort();
     let expected = FileRecipients {
         ssh: vec![ocean.ssh_tag().expect("ssh"), rsa.ssh_tag().expect("ssh")],
         anonymous: 2,
+        named: Some(named),
         ..FileRecipients::default()
     };
     assert_eq!(expected.ssh[0].kind, SshKind::Ed25519);
@@ -31,7 +37,8 @@ fn ssh_tags_and_the_number_of_age_keys_are_read() {
         assert_eq!(recipients_of(&ciphertext), Ok(expected.clone()));
         assert!(agrees(&expected, &recipients).holds());
     }
-    assert_eq!(expected.described(&recipients), "ocean, maia, 2 age keys");
+    let counted = FileRecipients { named: None, ..expected };
+    assert_eq!(counted.described(&recipients), "ocean, maia, 2 age keys");
 }
 
 #[test]
@@ -55,7 +62,7 @@ fn grease_is_noise_and_other_stanzas_keep_their_name() {
     assert_eq!(found.ssh.len(), 1);
     assert_eq!(found.ssh[0].tag, [0, 1, 2, 3]);
     assert_eq!(found.other, ["piv-p256"]);
-    assert_eq!(found.to_string(), "ssh-ed25519 tag AAECAw, 1 age key, a \"piv-p256\" key");
+    assert_eq!(found.to_string(), "ssh-ed25519 tag AAECAw, 1 age key, a YubiKey or other PIV key");
 }
 
 #[test]
@@ -119,17 +126,55 @@ fn a_stanza_that_is_there_twice_is_one_too_many() {
 }
 
 #[test]
-fn of_anonymous_keys_the_number_is_compared() {
+fn of_anonymous_keys_in_others_files_the_number_is_compared_and_nothing_is_proven() {
     let keys = Keys::new();
     let (a, b) = (keys.age("a"), keys.age("b"));
-    let ciphertext = encrypt(b"token", &[a.clone(), b], Format::Binary).expect("encrypts");
-    let found = recipients_of(&ciphertext).expect("a header");
+    let plain = keys.write("plain", "token");
+    let plain = plain.to_str().expect("unicode");
+    let found = recipients_of(&must("age", &["--encrypt", "-r", a.text(), "-r", b.text(), plain]));
+    let found = found.expect("a header");
     let agreement = agrees(&found, std::slice::from_ref(&a));
-    let expected = Agreement { missing: vec![], extra: vec![], anonymous_in_file: 2, anonymous_in_rule: 1 };
-    assert_eq!(agreement, expected);
     assert_eq!(agreement.to_string(), "age keys: 2 in the file, 1 in the rule");
-    // Somebody else's two keys look the same: it holds as far as can be seen.
+    // Somebody else's two keys look the same: it holds as far as can be seen, and says how far that is.
     let agreement = agrees(&found, &[keys.age("c"), a]);
-    assert!(agreement.holds());
-    assert_eq!(agreement.to_string(), "as the rule says");
+    assert!(agreement.holds() && agreement.unproven);
+}
+
+#[test]
+fn an_anonymous_key_swapped_for_another_is_seen_in_our_files() {
+    let keys = Keys::new();
+    let (a, b, ocean) = (keys.age("a"), keys.age("b"), keys.ed25519("ocean"));
+    let (a, b) = (a.named("a"), b.named("b"));
+    let ciphertext = encrypt(b"token", &[ocean.clone(), a.clone()], Format::Armor).expect("encrypts");
+    let found = recipients_of(&ciphertext).expect("a header");
+    let same = agrees(&found, &[a.clone(), ocean.clone()]);
+    assert!(same.holds() && !same.unproven);
+    let swapped = agrees(&found, &[ocean.clone(), b.clone()]);
+    assert!(!swapped.holds());
+    assert_eq!(swapped.missing, std::slice::from_ref(&b));
+    assert_eq!(swapped.extra, [Extra::Named(a.reader_tag().expect("an age key"))]);
+    assert_eq!(found.described(&[a.clone(), ocean]), "ocean, a");
+    // Age reads it, whatever it makes of a stanza of ours.
+    let file = keys.write("ours.age", ciphertext);
+    let identity = keys.path("a");
+    let arguments = ["-d".as_ref(), "-i".as_ref(), identity.as_os_str(), file.as_os_str()];
+    assert_eq!(must("age", &arguments), b"token");
+}
+
+#[test]
+fn nobody_can_change_the_names_and_leave_the_file_readable() {
+    let keys = Keys::new();
+    let (a, b) = (keys.age("a"), keys.age("b"));
+    let ours = encrypt(b"token", std::slice::from_ref(&a), Format::Binary).expect("encrypts");
+    let theirs = encrypt(b"token", std::slice::from_ref(&b), Format::Binary).expect("encrypts");
+    let stanza = |file: &[u8]| -> (usize, usize) {
+        let at = file.windows(17).position(|window| window == b"-> agenix-readers").expect("the stanza");
+        (at, at + file[at..].windows(2).skip(19).position(|window| window == b"\n-").expect("its end") + 19)
+    };
+    let ((from, to), (start, end)) = (stanza(&ours), stanza(&theirs));
+    let forged = [&ours[..from], &theirs[start..end], &ours[to..]].concat();
+    let found = recipients_of(&forged).expect("a header");
+    assert_eq!(found.named, Some(vec![b.reader_tag().expect("an age key")]));
+    assert_eq!(decrypt(&forged, &keys.identities(&["a"])).expect_err("the MAC"), DecryptError::Altered);
+    assert!(decrypt(&ours, &keys.identities(&["a"])).is_ok());
 }

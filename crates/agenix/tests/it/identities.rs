@@ -25,21 +25,22 @@ fn an_identity_that_is_no_recipient_names_both_sides() {
     keys.ed25519("me");
     keys.ssh("locked", "ed25519", "correct horse");
     let (ocean, age) = (keys.ed25519("ocean"), keys.age("age"));
+    let anonymous = age.reader_tag().expect("an age key");
     let file = &files(1, &[ocean.clone(), age])[0];
-    let error = decrypt(file, &mut keys.identities(&["me", "locked"])).expect_err("for others");
+    let error = decrypt(file, &keys.identities(&["me", "locked"])).expect_err("for others");
     let tried = format!("{}, {}", keys.path("me").display(), keys.path("locked").display());
     let tag = ocean.ssh_tag().expect("ssh");
     assert_eq!(
         error.to_string(),
-        format!("no identity fits: tried {tried}; the file is for {tag}, 1 age key")
+        format!("no identity fits: tried {tried}; the file is for {tag}, {anonymous}")
     );
     assert_eq!(
         error.naming(&[ocean]).to_string(),
-        format!("no identity fits: tried {tried}; the file is for ocean, 1 age key")
+        format!("no identity fits: tried {tried}; the file is for ocean, {anonymous}")
     );
     // An age key cannot know beforehand, and says the same afterwards.
     keys.age("mine");
-    let error = decrypt(file, &mut keys.identities(&["mine"])).expect_err("for others");
+    let error = decrypt(file, &keys.identities(&["mine"])).expect_err("for others");
     assert!(matches!(error, DecryptError::NotARecipient { .. }));
     assert_eq!(
         error.hint(),
@@ -56,20 +57,20 @@ fn the_defaults_are_the_homes_and_only_when_nothing_is_named() {
     let other = keys.ed25519("other");
     let home = keys.folder().to_owned();
     assert_eq!(load_home(&home).names(), [keys.path(".ssh/id_rsa").display().to_string()]);
-    decrypt(&files(1, std::slice::from_ref(&rsa))[0], &mut load_home(&home)).expect("decrypts");
+    decrypt(&files(1, std::slice::from_ref(&rsa))[0], &load_home(&home)).expect("decrypts");
 
     let named = [keys.path("other")];
     let sources = IdentitySources { files: &named, text: None, home: Some(&home) };
-    let mut identities = Identities::load(&sources).expect("usable");
-    decrypt(&files(1, &[rsa])[0], &mut identities).expect_err("-i turns the defaults off");
-    decrypt(&files(1, &[other])[0], &mut identities).expect("decrypts");
+    let identities = Identities::load(&sources).expect("usable");
+    decrypt(&files(1, &[rsa])[0], &identities).expect_err("-i turns the defaults off");
+    decrypt(&files(1, &[other])[0], &identities).expect("decrypts");
 }
 
 #[test]
 fn without_any_identity_it_says_where_it_looked() {
     let keys = Keys::new();
     let file = &files(1, &[keys.ed25519("ocean")])[0];
-    let error = decrypt(file, &mut load_home(keys.folder())).expect_err("no identity");
+    let error = decrypt(file, &load_home(keys.folder())).expect_err("no identity");
     let ssh = keys.path(".ssh").display().to_string();
     assert_eq!(
         error.to_string(),
@@ -78,7 +79,7 @@ fn without_any_identity_it_says_where_it_looked() {
     assert_eq!(error.hint(), "give a private key with -i FILE, or its text in XTASK_IDENTITY");
     let none = Identities::load(&IdentitySources::default()).expect("nothing to fail on");
     assert!(none.is_empty());
-    let error = decrypt(file, &mut Identities::default()).expect_err("no identity");
+    let error = decrypt(file, &Identities::default()).expect_err("no identity");
     assert_eq!(error.to_string(), "no identity to decrypt with");
 }
 
@@ -89,10 +90,10 @@ fn a_default_of_no_use_does_not_stop_the_other_and_is_told_when_none_fits() {
     let me = keys.ed25519(".ssh/id_ed25519");
     let path = keys.path(".ssh/id_rsa").display().to_string();
     must("ssh-keygen", &["-q", "-t", "ecdsa", "-N", "", "-f", &path]);
-    let mut identities = load_home(keys.folder());
-    decrypt(&files(1, &[me])[0], &mut identities).expect("decrypts");
+    let identities = load_home(keys.folder());
+    decrypt(&files(1, &[me])[0], &identities).expect("decrypts");
     let ocean = keys.ed25519("ocean");
-    let error = decrypt(&files(1, std::slice::from_ref(&ocean))[0], &mut identities).expect_err("for others");
+    let error = decrypt(&files(1, std::slice::from_ref(&ocean))[0], &identities).expect_err("for others");
     let ed = keys.path(".ssh/id_ed25519").display().to_string();
     assert_eq!(
         error.naming(&[ocean]).to_string(),
@@ -109,7 +110,7 @@ fn a_passphrase_file_is_refused_with_a_way_out() {
     keys.ed25519("me");
     let header = format!("age-encryption.org/v1\n-> scrypt {} 10\n{}\n", "A".repeat(22), "A".repeat(43));
     let file = format!("{header}--- {}\n{}", "A".repeat(43), "n".repeat(48));
-    let error = decrypt(file.as_bytes(), &mut keys.identities(&["me"])).expect_err("a passphrase file");
+    let error = decrypt(file.as_bytes(), &keys.identities(&["me"])).expect_err("a passphrase file");
     assert_eq!(error.to_string(), "the file is encrypted with a passphrase, not to the keys of secrets.nix");
     assert_eq!(error.hint(), "decrypt it with age -d FILE, and write the secret anew");
 }
@@ -122,8 +123,8 @@ fn texts_come_with_windows_line_ends_with_blanks_and_with_several_keys() {
     let ed = read("ed");
     let both = format!("{}\n\n# second\n{}", read("one"), read("two"));
     let must_open = |text: &str, recipient: &Recipient| {
-        let mut identities = load_text(text).expect("usable");
-        decrypt(&files(1, std::slice::from_ref(recipient))[0], &mut identities).expect("decrypts");
+        let identities = load_text(text).expect("usable");
+        decrypt(&files(1, std::slice::from_ref(recipient))[0], &identities).expect("decrypts");
     };
     must_open(&ed.replace('\n', "\r\n"), &recipients[0]);
     must_open(&format!("\n  {}", ed.trim_end()), &recipients[0]);
@@ -196,14 +197,17 @@ fn texts_that_are_no_identity_are_refused_without_repeating_them() {
     );
     assert_eq!(
         refused("AGE-PLUGIN-YUBIKEY-1QQQSYQ"),
-        "identity XTASK_IDENTITY needs age-plugin-yubikey, and plugins are not supported\n\
-         hint: use an ssh-ed25519 key (ssh-keygen -t ed25519) or an age key (age-keygen), \
-                 and name it in secrets.nix"
+        format!("identity XTASK_IDENTITY is not an age identity file: line 1 is no key\n{whole}")
     );
     assert_eq!(
         refused("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl"),
-        "identity XTASK_IDENTITY is an age file itself, and has to be decrypted first\n\
-         hint: give what age -d FILE shows in XTASK_IDENTITY"
+        format!("identity XTASK_IDENTITY is not a whole private key\n{whole}")
+    );
+    let secret = String::from_utf8(must("age", &["-a", "-r", keys.age("a").text(), "/dev/null"]));
+    assert_eq!(
+        refused(&secret.expect("armor")),
+        "identity XTASK_IDENTITY is an age file itself, and not one that a passphrase opens\n\
+         hint: decrypt it first: age -d FILE, or give what that shows in XTASK_IDENTITY"
     );
     assert_eq!(
         refused("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB"),

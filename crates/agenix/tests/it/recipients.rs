@@ -82,12 +82,19 @@ fn what_age_cannot_encrypt_to_is_refused_by_its_kind() {
              {other}"
         )
     );
-    assert_eq!(
-        refused("age1yubikey1qwertyuiop"),
-        format!(
-            "\"age1yubikey1qwertyuiop\" needs age-plugin-yubikey, and plugins are not supported\n{other}"
-        )
-    );
+}
+
+#[test]
+fn a_plugin_s_recipient_is_known_by_its_form() {
+    let key = "age1yubikey1qwertyuiop";
+    assert!(Recipient::parse(key).is_err(), "its check sum is wrong");
+    let key = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt";
+    let recipient = Recipient::parse(&format!("{key} red key")).expect("a plugin's");
+    assert!(recipient.needs_plugin() && !recipient.is_anonymous() && recipient.ssh_tag().is_none());
+    assert_eq!((recipient.text(), recipient.comment()), (key, Some("red key")));
+    let error =
+        agenix::encrypt(b"token", &[recipient], agenix::Format::Binary).expect_err("no such plugin here");
+    assert_eq!(error.to_string(), "age-plugin-yubikey is not on the PATH");
 }
 
 #[test]

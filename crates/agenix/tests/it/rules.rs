@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agenix::{Format, RuleError, Rules, SecretPath, evaluate_argv};
+use agenix::{Format, RuleError, Rules, SecretPath, evaluate_argv, evaluate_one_argv, nix};
 
 use crate::keys::{Keys, must};
 
@@ -12,6 +12,14 @@ fn path(text: &str) -> SecretPath {
 
 fn refused(json: &str) -> String {
     let error = Rules::from_json(json).expect_err("no rules");
+    format!("{error}\nhint: {}", error.hint())
+}
+
+/// A set of rules of which the one for `a.age` is wrong and the one for `b.age` stands.
+fn wrong(rule: &str) -> String {
+    let rules = Rules::from_json(&format!(r#"{{{rule}, "b.age": {{"publicKeys": ["k"]}}}}"#)).expect("rules");
+    assert_eq!(rules.rule(&path("b.age")).expect("a rule").keys(), ["k"]);
+    let error = rules.rule(&path("a.age")).expect("a rule").recipients().expect_err("a wrong rule");
     format!("{error}\nhint: {}", error.hint())
 }
 
@@ -57,15 +65,16 @@ fn the_documents_own_rules_are_evaluated_by_nix() {
 }
 
 #[test]
-fn the_file_is_never_taken_for_an_option_or_an_expression() {
-    let argv = |file: &str| {
-        let argv = evaluate_argv(Path::new(file));
-        argv.iter().map(|word| word.to_str().expect("unicode").to_owned()).collect::<Vec<_>>().join(" ")
+fn the_file_and_the_name_are_arguments_of_a_constant_expression() {
+    let argv = |argv: Vec<std::ffi::OsString>| -> Vec<String> {
+        argv.iter().map(|word| word.to_str().expect("unicode").to_owned()).collect()
     };
-    assert_eq!(argv("secrets.nix"), "nix-instantiate --eval --strict --json -- ./secrets.nix");
-    assert_eq!(argv("-x"), "nix-instantiate --eval --strict --json -- ./-x");
-    assert_eq!(argv("<nixpkgs>"), "nix-instantiate --eval --strict --json -- ./<nixpkgs>");
-    assert_eq!(argv("/r/s.nix"), "nix-instantiate --eval --strict --json -- /r/s.nix");
+    let (one, other) = (argv(evaluate_argv(Path::new("/a"))), argv(evaluate_argv(Path::new("/it's ${x}"))));
+    assert_eq!(one[..6], other[..6]);
+    assert_eq!(other[6..], ["--argstr", "file", "/it's ${x}"]);
+    let one = argv(evaluate_one_argv(Path::new("/a"), &path("\"${builtins.abort 1}")));
+    assert_eq!(one[6..], ["--argstr", "file", "/a", "--argstr", "name", "\"${builtins.abort 1}"]);
+    assert!(!one[5].contains("abort"));
 }
 
 #[test]
@@ -117,30 +126,80 @@ fn a_bad_key_is_an_error_of_its_own_rule_only() {
 #[test]
 fn what_is_no_set_of_rules_is_refused() {
     assert_eq!(refused("[]"), format!("secrets.nix evaluates to a list, not to a set of rules\n{EXAMPLE}"));
-    assert_eq!(refused(r#"{"a.age": {}}"#), format!("the rule for a.age has no publicKeys\n{EXAMPLE}"));
-    assert_eq!(refused(r#"{"a.age": "k"}"#), format!("the rule for a.age has no publicKeys\n{EXAMPLE}"));
-    let shape = format!("publicKeys of the rule for a.age is not a list of strings\n{EXAMPLE}");
-    assert_eq!(refused(r#"{"a.age": {"publicKeys": "AGE-SECRET-KEY-1"}}"#), shape);
-    assert_eq!(refused(r#"{"a.age": {"publicKeys": [1]}}"#), shape);
-    assert_eq!(
-        refused(r#"{"a.age": {"publicKeys": [], "armor": "yes"}}"#),
-        format!("armor of the rule for a.age is neither true nor false\n{EXAMPLE}")
-    );
-    assert_eq!(
-        refused(r#"{"a.age": {"publicKeys": []}, "./a.age": {"publicKeys": []}}"#),
-        "secrets.nix has two rules for a.age\nhint: keep one of them, spelt \"a.age\""
-    );
-    assert_eq!(
-        refused(r#"{"../a.age": {"publicKeys": []}}"#),
-        "secrets.nix has a rule that is no path of the repository: \"../a.age\" may leave the repository\n\
-         hint: name it relative to the repository, like secrets/example.age"
-    );
     assert_eq!(
         refused("error: undefined variable"),
         "failed to read the rules: nix did not print JSON\n\
          hint: run nix-instantiate --eval --strict --json ./secrets.nix and see"
     );
     assert!(Rules::from_json("{}").expect("rules").is_empty());
+}
+
+#[test]
+fn a_wrong_rule_stops_only_those_who_use_it() {
+    let none = format!("the rule for a.age has no publicKeys\n{EXAMPLE}");
+    assert_eq!(wrong(r#""a.age": {}"#), none);
+    assert_eq!(wrong(r#""a.age": "k""#), none);
+    assert_eq!(wrong(r#""a.age": {"publicKeys": null}"#), none);
+    let shape = format!("publicKeys of the rule for a.age is not a list of strings\n{EXAMPLE}");
+    assert_eq!(wrong(r#""a.age": {"publicKeys": "AGE-SECRET-KEY-1"}"#), shape);
+    assert_eq!(wrong(r#""a.age": {"publicKeys": [1]}"#), shape);
+    assert_eq!(
+        wrong(r#""a.age": {"publicKeys": [], "armor": "yes"}"#),
+        format!("armor of the rule for a.age is neither true nor false\n{EXAMPLE}")
+    );
+    assert_eq!(
+        wrong(r#""a.age": {"publicKeys": []}, "./a.age": {"publicKeys": []}"#),
+        "secrets.nix has two rules for a.age\nhint: keep one of them, spelt \"a.age\""
+    );
+    let rules = Rules::from_json(r#"{"../a.age": {"publicKeys": []}, "b.age": {"publicKeys": []}}"#);
+    let rules = rules.expect("rules");
+    let refused: Vec<String> = rules.refused().iter().map(ToString::to_string).collect();
+    assert_eq!((refused, rules.len()), (vec!["\"../a.age\" may leave the repository".to_owned()], 1));
+}
+
+#[test]
+fn a_rule_that_throws_stops_only_those_who_use_it_and_nix_says_why() {
+    let keys = Keys::new();
+    let ocean = keys.ed25519("ocean");
+    let text = format!(
+        r#"{{ "a.age".publicKeys = [ (throw "maia has no key\nhint: cargo xtask init") ];
+             "b.age".publicKeys = [ "{}" ]; }}"#,
+        ocean.text()
+    );
+    let file = keys.write("secrets.nix", text);
+    let rules = nix::evaluate(&file).expect("rules");
+    assert_eq!(rules.rule(&path("b.age")).expect("a rule").recipients(), Ok(vec![ocean]));
+    let error = rules.rule(&path("a.age")).expect("a rule").recipients().expect_err("it throws");
+    assert_eq!(error.to_string(), "the rule for a.age does not evaluate");
+    let error = nix::evaluate_for(&file, &[path("a.age")]).expect_err("asked for alone");
+    assert_eq!(error.to_string(), format!("{} does not evaluate: maia has no key", file.display()));
+    assert_eq!(error.hint().as_deref(), Some("cargo xtask init"));
+}
+
+#[test]
+fn a_mistake_that_nix_cannot_catch_still_leaves_the_other_rules() {
+    let keys = Keys::new();
+    let ocean = keys.ed25519("ocean");
+    let text = format!(
+        r#"{{ "a.age".publicKeys = [ {{ }}.missing ]; "it's ${{"{{}}"}} \"b\".age".publicKeys = [ "{}" ]; }}"#,
+        ocean.text()
+    );
+    let file = keys.write("my secrets.nix", text.replace("${\"{}\"}", "\\${x}"));
+    let error = nix::evaluate(&file).expect_err("a missing attribute");
+    assert!(error.to_string().ends_with("does not evaluate: attribute 'missing' missing"), "{error}");
+    let name = path("it's ${x} \"b\".age");
+    let rules = nix::evaluate_for(&file, std::slice::from_ref(&name)).expect("the other rule");
+    assert_eq!(rules.rule(&name).expect("a rule").recipients(), Ok(vec![ocean]));
+}
+
+#[test]
+fn a_name_that_is_nearly_one_is_proposed() {
+    let rules =
+        Rules::from_json(r#"{"secrets/k3s-agent-token.age": {}, "secrets/wifi.age": {}}"#).expect("rules");
+    let hint = |name: &str| rules.rule(&path(name)).expect_err("no rule").hint();
+    assert_eq!(hint("secrets/k3s-agnet-token.age"), "did you mean secrets/k3s-agent-token.age?");
+    assert_eq!(hint("wifi.age"), "did you mean secrets/wifi.age?");
+    assert_eq!(hint("secrets/zzz.age"), "add to secrets.nix: \"secrets/zzz.age\".publicKeys = adminKeys;");
 }
 
 #[test]
@@ -151,6 +210,7 @@ fn paths_stay_in_the_repository() {
         ("secrets/./mit Leerzeichen/ключ.age", "secrets/mit Leerzeichen/ключ.age"),
         ("a..b.age", "a..b.age"),
         ("secrets/-a.age", "secrets/-a.age"),
+        ("./-a.age", "-a.age"),
     ] {
         assert_eq!(path(given).as_str(), kept);
         assert_eq!(path(given).in_repository(Path::new("/r")), Path::new("/r").join(kept));
@@ -164,8 +224,6 @@ fn paths_stay_in_the_repository() {
         ("../a.age", "\"../a.age\" may leave the repository"),
         ("a/../../b.age", "\"a/../../b.age\" may leave the repository"),
         ("secrets/..", "\"secrets/..\" may leave the repository"),
-        ("-a.age", "\"-a.age\" starts with a dash"),
-        ("./-a.age", "\"./-a.age\" starts with a dash"),
         ("a\n.age", "\"a\\n.age\" has a control character in it"),
         ("a\u{1b}[2J.age", "\"a\\u{1b}[2J.age\" has a control character in it"),
     ] {

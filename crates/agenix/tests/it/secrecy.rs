@@ -13,7 +13,7 @@ const PLANTED: &str = "planted-4f9c1e";
 fn a_plaintext_is_not_in_its_debug_form() {
     let keys = Keys::new();
     let file = encrypt(PLANTED.as_bytes(), &[keys.ed25519("me")], Format::Binary).expect("encrypts");
-    let secret = decrypt(&file, &mut keys.identities(&["me"])).expect("decrypts");
+    let secret = decrypt(&file, &keys.identities(&["me"])).expect("decrypts");
     assert_eq!(secret.expose_secret(), PLANTED.as_bytes());
     let exposed = format!("{:?}", secret.expose_secret());
     assert!(exposed.contains(&format!("{:?}", PLANTED.as_bytes())), "the control");

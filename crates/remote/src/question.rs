@@ -6,10 +6,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 
-use agenix::secrecy::SecretString;
-use agenix::secrecy::zeroize::Zeroizing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 /// How often a waiting question looks whether it was interrupted: 0.1 s.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -18,18 +18,23 @@ const ANSWER_MAX: usize = 4096;
 
 /// Is the answer shown while it is typed?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Echo {
+pub enum Echo {
+    /// As any line.
     Shown,
+    /// A passphrase.
     Hidden,
 }
 
 /// Can anybody be asked? Not in a pipe, not in CI.
-pub(crate) fn possible() -> bool {
+pub fn possible() -> bool {
     io::stdin().is_terminal()
 }
 
 /// Asks on the terminal itself, whatever standard output is. `None` when nobody answers: interrupted, or end of file.
-pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
+///
+/// # Errors
+/// When there is no terminal.
+pub fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     write!(terminal, "{question}")?;
     let _hidden = match echo {
@@ -38,7 +43,7 @@ pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>
     };
     let mut line = Zeroizing::new(Vec::with_capacity(ANSWER_MAX));
     while line.last() != Some(&b'\n') {
-        if remote::interrupted() {
+        if crate::interrupted() {
             writeln!(terminal)?;
             return Ok(None);
         }

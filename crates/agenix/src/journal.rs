@@ -1,0 +1,179 @@
+//! What a transaction is about to replace, on disk before the first file is: so a transaction that was cut off can be
+//! undone, by whoever comes next.
+//!
+//! It only knows one direction, back: the old files still lie beside the new ones, and a rename needs no space. A file
+//! is put back only if its content is the one that the transaction wrote; what somebody else wrote since is kept.
+//!
+//! The journal comes from a file of the repository and is believed accordingly: paths inside the repository, names of
+//! our own temporary files, contents by their digests.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::folder::{Folder, folder_of};
+use crate::path::SecretPath;
+use crate::write::{PREFIX, STAGED, sync_folders, temporary};
+
+/// Its name, in the folder of the rules.
+const NAME: &str = ".agenix.journal";
+/// What an old content ends with while a transaction replaces it.
+pub(crate) const BACKUP: &str = ".old";
+
+/// One file of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The file, behind symlinks.
+    pub(crate) target: PathBuf,
+    /// The old content, beside it; `None` where there was no file.
+    pub(crate) backup: Option<PathBuf>,
+    /// The new content's digest.
+    pub(crate) new: String,
+}
+
+/// What was done about a transaction that was cut off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Secrets that had been replaced, and are as they were before.
+    pub undone: Vec<PathBuf>,
+    /// Secrets that somebody changed since: they are left as they are.
+    pub kept: Vec<PathBuf>,
+    /// Temporary files that were removed.
+    pub leftovers: usize,
+}
+
+impl std::fmt::Display for Recovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an earlier run was cut off: ")?;
+        match self.undone.len() {
+            0 => f.write_str("nothing had been replaced")?,
+            1 => f.write_str("the secret that it had replaced is as it was before")?,
+            many => write!(f, "the {many} secrets that it had replaced are as they were before")?,
+        }
+        if !self.kept.is_empty() {
+            let names: Vec<String> = self.kept.iter().map(|path| path.display().to_string()).collect();
+            write!(f, "; changed since, and left alone: {}", names.join(", "))?;
+        }
+        match self.leftovers {
+            0 => Ok(()),
+            1 => f.write_str("; its temporary file is removed"),
+            many => write!(f, "; its {many} temporary files are removed"),
+        }
+    }
+}
+
+pub(crate) struct Journal;
+
+impl Journal {
+    /// Is there one: has a transaction been cut off half-way?
+    pub(crate) fn exists(folder: &Folder) -> bool {
+        folder.root().join(NAME).exists()
+    }
+
+    /// From here on the transaction can be undone.
+    pub(crate) fn write(folder: &Folder, entries: &[Entry]) -> io::Result<()> {
+        let relative = |path: &Path| {
+            let inside = folder.from_boundary(path).map(|path| path.as_str().to_owned());
+            inside.ok_or_else(|| io::Error::other(format!("{} is no path for a journal", path.display())))
+        };
+        let mut files = Vec::new();
+        for Entry { target, backup, new } in entries {
+            let backup = backup.as_deref().map(relative).transpose()?;
+            files.push(json!({ "target": relative(target)?, "backup": backup, "new": new }));
+        }
+        let text = format!("{}\n", json!({ "agenix": 1, "files": files }));
+        let mut file = temporary(folder.root(), STAGED)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(folder.root().join(NAME)).map_err(|error| error.error)?;
+        sync_folders([folder.root().to_owned()])
+    }
+
+    /// From here on the transaction stands.
+    pub(crate) fn remove(folder: &Folder) -> io::Result<()> {
+        fs::remove_file(folder.root().join(NAME))?;
+        sync_folders([folder.root().to_owned()])
+    }
+
+    /// Undoes what the journal tells of, if there is one, and removes it.
+    pub(crate) fn undo(folder: &Folder) -> io::Result<Option<Recovery>> {
+        let text = match fs::read_to_string(folder.root().join(NAME)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let entries = read(folder, &text).ok_or_else(|| {
+            io::Error::other(format!("{NAME} is not one of ours; remove it if you know why"))
+        })?;
+        let mut recovery = Recovery::default();
+        for entry in &entries {
+            undo(entry, &mut recovery)?;
+        }
+        sync_folders(
+            entries.iter().map(|entry| folder_of(&entry.target)).collect::<std::collections::BTreeSet<_>>(),
+        )?;
+        Self::remove(folder)?;
+        Ok(Some(recovery))
+    }
+}
+
+/// Puts one file back.
+pub(crate) fn undo(entry: &Entry, recovery: &mut Recovery) -> io::Result<()> {
+    let Entry { target, backup, new } = entry;
+    let now = digest_of_file(target)?;
+    let before = match backup {
+        Some(backup) => digest_of_file(backup)?,
+        None => None,
+    };
+    if now == before {
+        // Not replaced yet, or put back already.
+        return Ok(());
+    }
+    if now.as_ref() != Some(new) || (backup.is_some() && before.is_none()) {
+        recovery.kept.push(target.clone());
+        return Ok(());
+    }
+    match backup {
+        Some(backup) => fs::rename(backup, target)?,
+        None => fs::remove_file(target)?,
+    }
+    recovery.undone.push(target.clone());
+    Ok(())
+}
+
+fn read(folder: &Folder, text: &str) -> Option<Vec<Entry>> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    if value["agenix"] != 1 {
+        return None;
+    }
+    let entry = |value: &Value| {
+        let path = |value: &Value| folder.in_boundary(&SecretPath::parse(value.as_str()?).ok()?);
+        let target = path(&value["target"])?;
+        let backup = match &value["backup"] {
+            Value::Null => None,
+            backup => Some(path(backup).filter(|backup| is_backup(backup, &target))?),
+        };
+        Some(Entry { target, backup, new: value["new"].as_str()?.to_owned() })
+    };
+    value["files"].as_array()?.iter().map(entry).collect()
+}
+
+fn is_backup(path: &Path, target: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    folder_of(path) == folder_of(target) && name.starts_with(PREFIX) && name.ends_with(BACKUP)
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn digest_of_file(path: &Path) -> io::Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(digest(&bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

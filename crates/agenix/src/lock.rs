@@ -1,0 +1,120 @@
+//! One writer at a time in a folder of secrets, and what the one before left behind.
+//!
+//! The lock is the kernel's, on the folder itself: no file to leave behind, and it is free when its holder dies.
+//! Who gets it puts things in order first: a rekey that was cut off is undone, temporary files are removed.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::folder::{Folder, folder_of};
+use crate::journal::{BACKUP, Journal, Recovery};
+use crate::rules::Rules;
+use crate::write::{PREFIX, STAGED};
+
+/// Others hold it for the time of a rekey, which is a second at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(50);
+
+/// The right to write secrets, until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    folder: Folder,
+    _held: File,
+}
+
+impl Lock {
+    /// Waits up to 10 s for the other writers of `folder`, then clears up. `rules` says where temporary files may lie.
+    ///
+    /// # Errors
+    /// When another writer keeps it, or the clearing up does not work.
+    pub fn take(folder: &Folder, rules: &Rules) -> Result<(Self, Option<Recovery>), LockError> {
+        let held = File::open(folder.root()).map_err(LockError::Unlockable)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(TICK),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(LockError::Busy { seconds: PATIENCE.as_secs() });
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(LockError::Unlockable(error.into())),
+            }
+        }
+        let lock = Self { folder: folder.clone(), _held: held };
+        let mut recovery = Journal::undo(folder).map_err(|source| LockError::Recovery { source })?;
+        let removed = lock.sweep(rules).map_err(|source| LockError::Recovery { source })?;
+        if removed > 0 {
+            recovery.get_or_insert_default().leftovers += removed;
+        }
+        Ok((lock, recovery))
+    }
+
+    /// The folder that is locked.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Removes what writers that were killed left: nobody else can be writing now.
+    fn sweep(&self, rules: &Rules) -> io::Result<usize> {
+        let places = rules.iter().filter_map(|rule| self.folder.file(rule.path()).ok());
+        let mut folders: BTreeSet<PathBuf> = places.map(|file| folder_of(&file)).collect();
+        folders.insert(self.folder.root().to_owned());
+        let mut removed = 0;
+        for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with(PREFIX) && (name.ends_with(STAGED) || name.ends_with(BACKUP)) {
+                    fs::remove_file(entry.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Why nothing may be written now.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds the lock.
+    #[error("another process has been writing secrets here for more than {seconds} s")]
+    Busy {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The folder cannot be locked.
+    #[error("failed to lock the folder of the rules")]
+    Unlockable(#[source] io::Error),
+    /// What a writer that was cut off left behind could not be put in order.
+    #[error("failed to undo a rekey that was cut off")]
+    Recovery {
+        /// What did not work.
+        source: io::Error,
+    },
+}
+
+impl LockError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Busy { .. } => {
+                "wait for it, or look for it: fuser --verbose . (in the folder of secrets.nix)"
+            }
+            Self::Unlockable(_) => "on a network file system that knows no locks, work in a local clone",
+            Self::Recovery { .. } => {
+                "put right what the reason says and run it again; the files beside are its .agenix.*.old"
+            }
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,178 @@
+//! Encrypting secrets anew for those whom the rules name now: only the files that need it, and all of them or none.
+//!
+//! What is due is seen without a key ([`plan`]), so a set that is right already costs no passphrase and no write.
+//! Everything is decrypted and encrypted, on all cores, and lies on disk beside the old files before the first is
+//! replaced; in memory there is one secret a core.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::agreement::Agreement;
+use crate::encrypt::encrypt;
+use crate::identity::Identities;
+use crate::lock::Lock;
+use crate::path::SecretPath;
+use crate::recipient::Recipient;
+use crate::rules::Rule;
+use crate::secrecy::ExposeSecret as _;
+use crate::secrets::{Failure, SecretError, Secrets};
+use crate::survey::{Finding, Found, State, cores};
+use crate::transaction::{CommitError, Transaction};
+
+/// What a rekey would do.
+#[derive(Debug, Default)]
+pub struct Plan<'r> {
+    /// To be encrypted anew.
+    pub due: Vec<Due<'r>>,
+    /// Right already.
+    pub right: Vec<SecretPath>,
+    /// Without a file: there is nothing to encrypt.
+    pub missing: Vec<SecretPath>,
+    /// Of no use. A plan with one of these is not executed.
+    pub failures: Vec<Failure>,
+}
+
+/// A secret to be encrypted anew.
+#[derive(Debug)]
+pub struct Due<'r> {
+    /// Its rule.
+    pub rule: &'r Rule,
+    /// Whom it will be for.
+    pub readers: Vec<Recipient>,
+    /// Why it is due.
+    pub why: Why,
+}
+
+/// Why a secret is encrypted anew.
+#[derive(Debug)]
+pub enum Why {
+    /// Its file is for others than its rule names.
+    Readers(Agreement),
+    /// Its rule wants armor and the file is binary, or the reverse.
+    Format,
+    /// Its rule names keys that are anonymous in the file. Once it is written anew, the file names them.
+    Unproven,
+    /// It was asked for.
+    Forced,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Readers(agreement) => agreement.fmt(f),
+            Self::Format => f.write_str("armor is not as the rule says"),
+            Self::Unproven => f.write_str("its age keys do not show who they are"),
+            Self::Forced => f.write_str("forced"),
+        }
+    }
+}
+
+/// Which files need it. `force`: all that are there. Reads headers only, needs no key.
+#[must_use]
+pub fn plan<'r>(secrets: &Secrets, rules: &[&'r Rule], force: bool) -> Plan<'r> {
+    let mut plan = Plan::default();
+    for Finding { rule, state } in secrets.survey_of(rules) {
+        match state {
+            State::Missing => plan.missing.push(rule.path().clone()),
+            State::Unusable(error) => plan.failures.push(Failure { path: rule.path().clone(), error }),
+            State::Found(found) => match why(rule, &found, force) {
+                Some(why) => plan.due.push(Due { rule, readers: found.readers, why }),
+                None => plan.right.push(rule.path().clone()),
+            },
+        }
+    }
+    plan
+}
+
+fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {
+    if !found.agreement.holds() {
+        return Some(Why::Readers(found.agreement.clone()));
+    }
+    if found.format != rule.format() {
+        return Some(Why::Format);
+    }
+    if found.agreement.unproven {
+        return Some(Why::Unproven);
+    }
+    force.then_some(Why::Forced)
+}
+
+/// Encrypts what is due anew and replaces all of it, or nothing.
+///
+/// `stop` is asked between two secrets; `on_done` is told how many are encrypted so far. Both from several threads.
+///
+/// # Errors
+/// With all secrets for which it did not work. Every file is as it was.
+pub fn rekey(
+    secrets: &Secrets,
+    lock: &Lock,
+    plan: Plan<'_>,
+    identities: &Identities,
+    stop: &(dyn Fn() -> bool + Sync),
+    on_done: &(dyn Fn(usize) + Sync),
+) -> Result<(), RekeyError> {
+    if !plan.failures.is_empty() {
+        return Err(RekeyError::Failed { failures: plan.failures });
+    }
+    let transaction = Transaction::new(lock);
+    let failures = Mutex::new(Vec::new());
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while !stop() {
+            let Some(due) = plan.due.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            match one(secrets, due, identities, &transaction) {
+                Ok(()) => on_done(done.fetch_add(1, Ordering::Relaxed) + 1),
+                Err(error) => {
+                    let failure = Failure { path: due.rule.path().clone(), error };
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..cores().min(plan.due.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failures.is_empty() {
+        failures.sort_by(|a, b| a.path.cmp(&b.path));
+        return Err(RekeyError::Failed { failures });
+    }
+    if stop() {
+        return Err(RekeyError::Stopped);
+    }
+    Ok(transaction.commit()?)
+}
+
+fn one(
+    secrets: &Secrets,
+    due: &Due<'_>,
+    identities: &Identities,
+    transaction: &Transaction<'_>,
+) -> Result<(), SecretError> {
+    let before = secrets.read(due.rule)?.ok_or(SecretError::Missing)?;
+    let plaintext = secrets.open(&before, identities)?;
+    let after = encrypt(plaintext.expose_secret(), &due.readers, due.rule.format())?;
+    Ok(transaction.stage(due.rule.path(), &after, Some(&before))?)
+}
+
+/// Why nothing was rekeyed.
+#[derive(Debug, thiserror::Error)]
+pub enum RekeyError {
+    /// It did not work for some; so it was done for none.
+    #[error("{} of the secrets could not be rekeyed, so none was", failures.len())]
+    Failed {
+        /// Each, with its reason.
+        failures: Vec<Failure>,
+    },
+    /// The caller wanted it to stop.
+    #[error("stopped; no secret was changed")]
+    Stopped,
+    /// All were encrypted, and replacing them did not work.
+    #[error("failed to replace the secrets, so none was")]
+    Commit(#[from] CommitError),
+}

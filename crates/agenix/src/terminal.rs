@@ -1,0 +1,134 @@
+//! The person at the terminal: passphrases, the editor, a pipe.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
+
+use remote::question::{self, Echo};
+use remote::{Cmd, RunError};
+
+use crate::edit::{EditError, Editor};
+use crate::identity::{Asker, LockedKey};
+use crate::journal::Recovery;
+use crate::secrecy::zeroize::Zeroizing;
+use crate::secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+
+/// Asks on the terminal; where there is none, nobody answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Person;
+
+impl Asker for Person {
+    fn passphrase(&self, key: &LockedKey<'_>) -> Option<SecretString> {
+        self.secret(&format!("Passphrase of {}", key.name))
+    }
+
+    fn message(&self, text: &str) {
+        eprintln!("{}", printable(text));
+    }
+
+    fn secret(&self, question: &str) -> Option<SecretString> {
+        if !question::possible() {
+            return None;
+        }
+        question::ask(&format!("{}: ", printable(question)), Echo::Hidden).ok().flatten()
+    }
+
+    fn text(&self, question: &str) -> Option<String> {
+        if !question::possible() {
+            return None;
+        }
+        let answer = question::ask(&format!("{}: ", printable(question)), Echo::Shown).ok().flatten();
+        answer.map(|answer| answer.expose_secret().to_owned())
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let no = no.unwrap_or("no");
+        let answer = self.text(&format!("{question} [y: {yes}, n: {no}]"))?;
+        Some(is_yes(&answer))
+    }
+}
+
+/// Starts `$EDITOR`, or `$VISUAL`.
+#[derive(Debug)]
+pub struct EditorCommand {
+    /// Program and arguments, as agenix takes them: split at white space, seen by no shell.
+    argv: Vec<String>,
+}
+
+impl EditorCommand {
+    /// The user's editor; `None` if neither variable says which.
+    #[must_use]
+    pub fn from_environment() -> Option<Self> {
+        let words = |name| {
+            let value = std::env::var(name).ok()?;
+            let argv: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
+            (!argv.is_empty()).then_some(Self { argv })
+        };
+        words("EDITOR").or_else(|| words("VISUAL"))
+    }
+}
+
+impl Editor for EditorCommand {
+    fn edit(&self, file: &Path) -> Result<(), String> {
+        let program = &self.argv[0];
+        match Cmd::new(program).args(&self.argv[1..]).arg(file).run_interactively() {
+            _ if remote::interrupted() => Err("it was interrupted".to_owned()),
+            Ok(0) => Ok(()),
+            Ok(code) => Err(format!("{program} ended with exit code {code}")),
+            Err(RunError::Missing { program }) => Err(format!("{program} is not on the PATH")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn again(&self, why: &EditError) -> bool {
+        eprintln!("error: {why}");
+        if let Some(hint) = why.hint() {
+            eprintln!("hint: {hint}");
+        }
+        if !question::possible() {
+            return false;
+        }
+        let answer = question::ask("Open the editor again, with what you typed? [Y/n] ", Echo::Shown);
+        answer.ok().flatten().is_some_and(|answer| {
+            let answer = answer.expose_secret().trim();
+            answer.is_empty() || is_yes(answer)
+        })
+    }
+
+    fn recovered(&self, recovery: &Recovery) {
+        eprintln!("{recovery}");
+    }
+}
+
+/// Standard input, to its end, where it is no terminal.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn piped() -> io::Result<Option<SecretSlice<u8>>> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Ok(None);
+    }
+    let mut stdin = stdin.lock();
+    let mut all = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    loop {
+        if all.len() == all.capacity() {
+            // By hand, since a vector that grows leaves its old copy behind.
+            let mut wider = Zeroizing::new(Vec::with_capacity(2 * all.capacity()));
+            wider.extend_from_slice(&all);
+            all = wider;
+        }
+        let room = (all.capacity() - all.len()) as u64;
+        if stdin.by_ref().take(room).read_to_end(&mut all)? == 0 {
+            return Ok(Some(SecretSlice::from(Box::<[u8]>::from(all.as_slice()))));
+        }
+    }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// A plugin's words may be anybody's.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,198 @@
+//! Replacing many files at once: all of them, or none.
+//!
+//! 1. Each new content is staged beside its file, on disk. 2. Each old content gets a second name. 3. The journal is
+//! written. 4. The new contents are renamed into place. 5. The journal is removed. A failure in 4 is undone at once; a
+//! kill in 4 is undone by who locks the folder next. At any moment a file is the old one or the new one, and after that
+//! all of them are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::TempPath;
+
+use crate::folder::{PlaceError, folder_of};
+use crate::journal::{self, BACKUP, Entry, Journal};
+use crate::lock::Lock;
+use crate::path::SecretPath;
+use crate::write::{WriteError, make_folders, stage, sync_folders, temporary};
+
+/// New contents of secrets, beside the old ones. Dropped without [`Transaction::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    lock: &'a Lock,
+    staged: Mutex<Vec<Staged>>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    path: SecretPath,
+    target: PathBuf,
+    new: TempPath,
+    digest: String,
+    /// Of the content that it was made from; `None` where there was no file.
+    before: Option<String>,
+}
+
+impl<'a> Transaction<'a> {
+    /// Nothing staged yet.
+    #[must_use]
+    pub fn new(lock: &'a Lock) -> Self {
+        Self { lock, staged: Mutex::default() }
+    }
+
+    /// Writes `new` beside the secret's file. `before` is the content that it was made from: if the file is another
+    /// by the time of the commit, nothing is replaced. May be called from several threads.
+    ///
+    /// # Errors
+    /// When it cannot be written. Nothing is replaced.
+    pub fn stage(&self, path: &SecretPath, new: &[u8], before: Option<&[u8]>) -> Result<(), CommitError> {
+        let target = self.lock.folder().file(path)?;
+        let named = path.in_repository(self.lock.folder().root());
+        let fail = |source| WriteError { path: named.clone(), step: "make its folder", source };
+        let grown = make_folders(&folder_of(&target)).map_err(fail)?;
+        sync_folders(grown).map_err(fail)?;
+        let staged = Staged {
+            path: path.clone(),
+            new: stage(&named, &target, new)?,
+            target,
+            digest: journal::digest(new),
+            before: before.map(journal::digest),
+        };
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).push(staged);
+        Ok(())
+    }
+
+    /// Replaces all files, or none.
+    ///
+    /// # Errors
+    /// When it could not, and everything is as it was; or, [`CommitError::Stuck`], when even putting things back failed.
+    pub fn commit(self) -> Result<(), CommitError> {
+        let folder = self.lock.folder();
+        let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if staged.is_empty() {
+            return Ok(());
+        }
+        staged.sort_by(|a, b| a.path.cmp(&b.path));
+        staged.iter().try_for_each(Staged::check)?;
+        if staged.len() == 1 {
+            // A rename is all or nothing by itself.
+            return replace(staged);
+        }
+        // Gone on every way out from here: after a rename they are second names of nothing.
+        let mut backups = Vec::new();
+        let mut entries = Vec::new();
+        for file in &staged {
+            let fail = |step| move |source| WriteError { path: file.target.clone(), step, source };
+            let backup = match &file.before {
+                Some(_) => Some(back_up(&file.target).map_err(fail("keep its old content"))?),
+                None => None,
+            };
+            entries.push(Entry {
+                target: file.target.clone(),
+                backup: backup.as_ref().map(|path| path.to_path_buf()),
+                new: file.digest.clone(),
+            });
+            backups.extend(backup);
+        }
+        let folders: BTreeSet<PathBuf> = entries.iter().map(|entry| folder_of(&entry.target)).collect();
+        let fail = |step| {
+            move |source| CommitError::Write(WriteError { path: folder.root().to_owned(), step, source })
+        };
+        sync_folders(folders.iter().cloned()).map_err(fail("sync its folders"))?;
+        Journal::write(folder, &entries).map_err(fail("write the journal"))?;
+        let replaced = replace(staged).and_then(|()| Journal::remove(folder).map_err(fail("finish")));
+        let Err(cause) = replaced else { return Ok(()) };
+        match Journal::undo(folder) {
+            Ok(_) => Err(cause),
+            Err(undo) => {
+                // The next run needs them.
+                backups.into_iter().for_each(|backup| drop(backup.keep()));
+                Err(CommitError::Stuck { cause: Box::new(cause), undo })
+            }
+        }
+    }
+}
+
+impl Staged {
+    /// Its file is still the one that it was made from.
+    fn check(&self) -> Result<(), CommitError> {
+        let fail = |source| WriteError { path: self.target.clone(), step: "read it again", source };
+        let now = journal::digest_of_file(&self.target).map_err(fail)?;
+        if now == self.before { Ok(()) } else { Err(CommitError::Changed { path: self.path.clone() }) }
+    }
+}
+
+fn replace(staged: Vec<Staged>) -> Result<(), CommitError> {
+    let mut folders = BTreeSet::new();
+    for Staged { target, new, .. } in staged {
+        let fail = |source| WriteError { path: target.clone(), step: "replace it", source };
+        new.persist(&target).map_err(|error| fail(error.error))?;
+        folders.insert(folder_of(&target));
+    }
+    for folder in folders {
+        let fail = |source| WriteError { path: folder.clone(), step: "sync it", source };
+        sync_folders([folder.clone()]).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// A second name for a file's content; a copy where the file system has no second names.
+fn back_up(target: &Path) -> io::Result<TempPath> {
+    let backup = temporary(&folder_of(target), BACKUP)?;
+    let path = backup.into_temp_path();
+    fs::remove_file(&path)?;
+    if fs::hard_link(target, &path).is_err() {
+        fs::copy(target, &path)?;
+        fs::File::open(&path)?.sync_all()?;
+    }
+    Ok(path)
+}
+
+/// What was cut off earlier, for those who only read: see [`Lock::take`].
+#[must_use]
+pub fn was_cut_off(folder: &crate::Folder) -> bool {
+    Journal::exists(folder)
+}
+
+/// Why files were not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// A secret has no place where it could be written.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Somebody changed a file meanwhile.
+    #[error("{path} was changed by somebody else meanwhile")]
+    Changed {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Replacing failed, and so did putting things back. The journal is there for the next run.
+    #[error("{cause}; and putting things back failed as well: {undo}")]
+    Stuck {
+        /// Why replacing failed.
+        cause: Box<CommitError>,
+        /// Why putting back failed.
+        undo: io::Error,
+    },
+}
+
+impl CommitError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Place(error) => Some(error.hint()),
+            Self::Write(error) => error.hint(),
+            Self::Changed { .. } => Some("run it again: it starts from what is there now".to_owned()),
+            Self::Stuck { .. } => Some(
+                "put the reason right and run it again: it undoes what was done, first of all".to_owned(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `secrets list`: who can read what, at a glance.
+
+use agenix::{Finding, Format, Found, Recipient, State};
+use console::style;
+
+use crate::cli::Global;
+use crate::failure::Result;
+use crate::repository::Repository;
+
+pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
+    let fleet = repository.fleet()?;
+    let secrets = repository.secrets(repository.rules(&fleet)?)?;
+    let known = secrets.readers();
+    let findings = secrets.survey();
+    if global.json {
+        findings.iter().for_each(|finding| say!("{}", json(finding, &known)));
+        return Ok(());
+    }
+    let rows: Vec<Row> = findings.iter().map(|finding| row(finding, &known)).collect();
+    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| console::measure_text_width(cell(row))).max();
+    let (name, readers) = (width(|row| &row.name).unwrap_or(0), width(|row| &row.readers).unwrap_or(0));
+    for Row { mark, name: path, readers: who, size, note } in &rows {
+        let pad =
+            |text: &str, width| console::pad_str(text, width, console::Alignment::Left, None).into_owned();
+        let line = format!("{mark} {}  {}  {size}", pad(path, name), pad(who, readers));
+        say!("{}", line.trim_end());
+        if let Some(note) = note {
+            say!("  {}  {note}", pad("", name));
+        }
+    }
+    for error in secrets.rules().refused() {
+        say!("{} {error}", style("✗").red().bold());
+    }
+    if agenix::was_cut_off(secrets.folder()) {
+        say!(
+            "{} a rekey was cut off half-way; `cargo xtask secrets rekey` undoes it",
+            style("✗").red().bold()
+        );
+    }
+    Ok(())
+}
+
+struct Row {
+    mark: console::StyledObject<&'static str>,
+    name: String,
+    readers: String,
+    size: String,
+    note: Option<String>,
+}
+
+fn row(finding: &Finding<'_>, known: &[Recipient]) -> Row {
+    let name = finding.rule.path().to_string();
+    let plain =
+        |mark, readers: String, note| Row { mark, name: name.clone(), readers, size: String::new(), note };
+    match &finding.state {
+        State::Missing => plain(style("·").dim(), "not there yet".to_owned(), None),
+        State::Unusable(error) => {
+            let hint = error.hint().map(|hint| format!("{} {hint}", style("hint:").cyan()));
+            plain(style("✗").red().bold(), error.to_string(), hint)
+        }
+        State::Found(found) => {
+            let armor = if found.format == Format::Armor { "  armor" } else { "" };
+            Row {
+                mark: mark(finding, found),
+                name,
+                readers: found.file.described(known),
+                size: format!("{:>9}{armor}", bytes(found.size)),
+                note: note(finding, found, known),
+            }
+        }
+    }
+}
+
+fn mark(finding: &Finding<'_>, found: &Found) -> console::StyledObject<&'static str> {
+    if !found.agreement.holds() || found.format != finding.rule.format() {
+        style("✗").red().bold()
+    } else if found.agreement.unproven {
+        style("?").yellow()
+    } else {
+        style("✓").green()
+    }
+}
+
+/// What the rule says, where the file does not say the same.
+fn note(finding: &Finding<'_>, found: &Found, known: &[Recipient]) -> Option<String> {
+    let rule = || found.readers.iter().map(Recipient::label).collect::<Vec<_>>().join(", ");
+    if !found.agreement.holds() {
+        return Some(format!(
+            "{} {} ({})",
+            style("rule:").yellow(),
+            rule(),
+            found.agreement.described(known)
+        ));
+    }
+    if found.format != finding.rule.format() {
+        let wanted = if finding.rule.format() == Format::Armor { "with armor" } else { "without armor" };
+        return Some(format!("{} {wanted}", style("rule:").yellow()));
+    }
+    found.agreement.unproven.then(|| format!("{} {} (the number agrees)", style("rule:").yellow(), rule()))
+}
+
+/// Sizes of secrets: exact while they are small.
+fn bytes(size: u64) -> String {
+    match size {
+        0..=9_999 => format!("{size} B"),
+        10_000..=10_239_999 => format!("{} KiB", size / 1024),
+        _ => format!("{} MiB", size / 1024 / 1024),
+    }
+}
+
+fn json(finding: &Finding<'_>, known: &[Recipient]) -> serde_json::Value {
+    let path = finding.rule.path().as_str();
+    let labels = |readers: &[Recipient]| readers.iter().map(Recipient::label).collect::<Vec<_>>();
+    match &finding.state {
+        State::Missing => serde_json::json!({ "event": "secret", "secret": path, "state": "missing" }),
+        State::Unusable(error) => serde_json::json!({
+            "event": "secret", "secret": path, "state": "unusable", "finding": error.to_string(), "hint": error.hint(),
+        }),
+        State::Found(found) => serde_json::json!({
+            "event": "secret", "secret": path, "state": "found",
+            "rule": labels(&found.readers), "readers": found.file.described(known),
+            "agrees": found.agreement.holds() && found.format == finding.rule.format(),
+            "proven": !found.agreement.unproven, "finding": found.agreement.described(known),
+            "bytes": found.size, "armor": found.format == Format::Armor,
+        }),
+    }
+}

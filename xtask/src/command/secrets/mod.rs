@@ -1,0 +1,114 @@
+//! `secrets`: agenix, whole, for this repository. What is done is `crates/agenix`'s; here are names, words and questions.
+
+mod list;
+mod rekey;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use agenix::secrecy::ExposeSecret;
+use agenix::{Identities, Recovery, Rule, SecretError, SecretPath, Secrets};
+
+use crate::cli::{self, Global, SecretsCommand};
+use crate::failure::{Failure, Kind, Result};
+use crate::identity;
+use crate::render::Terminal;
+use crate::repository::Repository;
+
+pub(crate) fn run(global: &Global, args: &cli::Secrets) -> Result<()> {
+    let repository = Repository::find()?;
+    match &args.command {
+        SecretsCommand::Edit(args) => write::edit(global, &repository, args),
+        SecretsCommand::New(args) => write::new(global, &repository, args),
+        SecretsCommand::Show { file } => show(global, &repository, file),
+        SecretsCommand::List => list::run(global, &repository),
+        SecretsCommand::Rekey(args) => rekey::run(global, &repository, args),
+    }
+}
+
+fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
+    if global.json {
+        return Err(Failure::new(
+            Kind::Usage,
+            "a secret is printed byte for byte, which --json has no form for",
+        ));
+    }
+    let (secrets, path) = open(repository, file)?;
+    if global.dry_run {
+        say!("would decrypt {path}");
+        return Ok(());
+    }
+    let rule = secrets.rules().rule(&path)?;
+    let ciphertext = secrets.read(rule)?.ok_or(SecretError::Missing).map_err(|error| about(&path, error))?;
+    let identities = identity::load(global, &Terminal::new())?;
+    let plaintext = secrets.open(&ciphertext, &identities).map_err(|error| about(&path, error))?;
+    let mut stdout = std::io::stdout();
+    use std::io::Write as _;
+    Ok(stdout.write_all(plaintext.expose_secret()).and_then(|()| stdout.flush())?)
+}
+
+/// The rules, and which of them a file is for.
+fn open(repository: &Repository, file: &Path) -> Result<(Secrets, SecretPath)> {
+    let names = names_of(repository, file)?;
+    let fleet = repository.fleet()?;
+    let secrets = repository.secrets(repository.rules_for(&fleet, &names)?)?;
+    let rule = names.iter().find_map(|name| secrets.rules().rule(name).ok());
+    let path = match rule {
+        Some(rule) => rule.path().clone(),
+        None => secrets.rules().rule(&names[0])?.path().clone(),
+    };
+    Ok((secrets, path))
+}
+
+/// What a file may be called in secrets.nix. Where there is no such file from here, its name may be the rule's own.
+fn names_of(repository: &Repository, file: &Path) -> Result<Vec<SecretPath>> {
+    let folder = repository.folder()?;
+    let mut names = folder.names_of(file);
+    if !file.exists() && file.is_relative() {
+        if let Ok(more) = folder.names_of(&folder.root().join(file)) {
+            let known = names.unwrap_or_default();
+            names = Ok(if more.iter().any(|name| name.in_repository(folder.root()).exists()) {
+                [more, known].concat()
+            } else {
+                [known, more].concat()
+            });
+        }
+    }
+    Ok(names?)
+}
+
+/// Rules of several files; all of them, where none is named.
+fn chosen<'s>(repository: &Repository, secrets: &'s Secrets, files: &[PathBuf]) -> Result<Vec<&'s Rule>> {
+    if files.is_empty() {
+        return Ok(secrets.rules().iter().collect());
+    }
+    let mut rules: Vec<&Rule> = Vec::new();
+    for file in files {
+        let names = names_of(repository, file)?;
+        let found = names.iter().find_map(|name| secrets.rules().rule(name).ok());
+        let rule = match found {
+            Some(rule) => rule,
+            None => secrets.rules().rule(&names[0])?,
+        };
+        if !rules.iter().any(|known| known.path() == rule.path()) {
+            rules.push(rule);
+        }
+    }
+    Ok(rules)
+}
+
+/// The secret's name in front of what went wrong with it.
+fn about(path: &SecretPath, error: impl Into<Failure>) -> Failure {
+    let failure: Failure = error.into();
+    // Many of the library's messages name it themselves.
+    if failure.message.contains(path.as_str()) { failure } else { failure.during(path.as_str()) }
+}
+
+fn told(recovery: &Recovery) {
+    eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr());
+}
+
+/// None that is locked is asked for before it is needed.
+fn identities(global: &Global, terminal: &Terminal) -> Result<Identities> {
+    identity::load(global, terminal)
+}
