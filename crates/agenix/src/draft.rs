@@ -4,9 +4,9 @@
 //! the editor puts beside it (swap files, backups) is gone with it. Left out: swapping, which is the kernel's (encrypt
 //! swap, or have none), and what an editor keeps elsewhere, such as an undo history.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -34,8 +34,8 @@ impl Draft {
     /// When there is no tmpfs to write to.
     pub fn new(name: &str, content: Option<&[u8]>) -> Result<Self, DraftError> {
         let place = tmpfs().ok_or(DraftError::NoTmpfs)?;
-        // tempfile makes the folder with mode 0700.
-        let folder = tempfile::Builder::new().prefix("agenix.").tempdir_in(place)?;
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("agenix.").permissions(private).tempdir_in(place)?;
         let file = folder.path().join(name);
         if let Some(content) = content {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?.write_all(content)?;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::agreement::Agreement;
+use crate::decrypt::DecryptError;
 use crate::encrypt::encrypt;
 use crate::identity::Identities;
 use crate::lock::Lock;
@@ -103,6 +104,9 @@ fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {
 ///
 /// `stop` is asked between two secrets; `on_done` is told how many are encrypted so far. Both from several threads.
 ///
+/// Gives the secrets that were left as they are: due only because nothing is proven of them, and no identity opens
+/// them. For all that is known they are right.
+///
 /// # Errors
 /// With all secrets for which it did not work. Every file is as it was.
 pub fn rekey(
@@ -112,22 +116,20 @@ pub fn rekey(
     identities: &Identities,
     stop: &(dyn Fn() -> bool + Sync),
     on_done: &(dyn Fn(usize) + Sync),
-) -> Result<(), RekeyError> {
+) -> Result<Vec<SecretPath>, RekeyError> {
     if !plan.failures.is_empty() {
         return Err(RekeyError::Failed { failures: plan.failures });
     }
     let transaction = Transaction::new(lock);
-    let failures = Mutex::new(Vec::new());
+    let (failures, left) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         while !stop() {
             let Some(due) = plan.due.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             match one(secrets, due, identities, &transaction) {
                 Ok(()) => on_done(done.fetch_add(1, Ordering::Relaxed) + 1),
-                Err(error) => {
-                    let failure = Failure { path: due.rule.path().clone(), error };
-                    failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
-                }
+                Err(error) if due.may_be_left(&error) => push(&left, due.rule.path().clone()),
+                Err(error) => push(&failures, Failure { path: due.rule.path().clone(), error }),
             }
         }
     };
@@ -145,7 +147,24 @@ pub fn rekey(
     if stop() {
         return Err(RekeyError::Stopped);
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    let mut left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+    left.sort();
+    Ok(left)
+}
+
+fn push<T>(to: &Mutex<Vec<T>>, item: T) {
+    to.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+}
+
+impl Due<'_> {
+    fn may_be_left(&self, error: &SecretError) -> bool {
+        let no_key = matches!(
+            error,
+            SecretError::Decrypt(DecryptError::NotARecipient { .. } | DecryptError::NoIdentity { .. })
+        );
+        no_key && matches!(self.why, Why::Unproven)
+    }
 }
 
 fn one(

@@ -1,6 +1,7 @@
 //! Everything through the public face, with real keys from `ssh-keygen` and against Debian's `age`.
 
 mod crypt;
+mod differential;
 mod header;
 mod identities;
 mod keys;

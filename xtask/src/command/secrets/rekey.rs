@@ -34,6 +34,7 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     if !plan.failures.is_empty() {
         return refuse(plan);
     }
+    let mut left = Vec::new();
     if due > 0 {
         let terminal = Terminal::new();
         tell(global, &plan, "rekey");
@@ -42,9 +43,15 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
         let done = |done: usize| bar.set_position(done as u64);
         let result = agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &done);
         bar.finish_and_clear();
-        result.map_err(failure)?;
+        left = result.map_err(failure)?;
     }
-    summarise(global, due, right, missing);
+    for path in left.iter().filter(|_| !global.json) {
+        say!(
+            "{} {path}  its age keys do not show who they are, and no key at hand opens it",
+            style("?").yellow()
+        );
+    }
+    summarise(global, due - left.len(), right + left.len(), missing);
     Ok(())
 }
 

@@ -141,9 +141,10 @@ agenix -r FILE... [-i PRIVATE_KEY]
  \nFILE an age-encrypted file
  \nPRIVATE_KEY a path to a private SSH key used to decrypt file
  \nEDITOR environment variable of editor to use when editing FILE
- \nIf STDIN is not interactive, the new content is read from it
+ \nIf STDIN is not interactive, EDITOR will be set to \"cp /dev/stdin\"
  \nRULES environment variable with path to Nix file specifying recipient public keys.
-Defaults to './secrets.nix', else the one beside FILE or in a folder above
+Defaults to './secrets.nix'
+or, where there is none, to the one beside FILE or in a folder above
  \n-r replaces all files that need it or none, and leaves alone what is right.
 A PRIVATE_KEY may also be an age identity file, with a passphrase or for a plugin.
  \nagenix version: {}

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 fn dispatch(arguments: &Arguments) -> Result<(), Failed> {
     match &arguments.request {
         Request::Help => print(&arguments::help()),
-        Request::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Version => print(concat!("agenix ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Edit { file } => run::edit(arguments, file)?,
         Request::Decrypt { file } => run::decrypt(arguments, file)?,
         Request::Rekey { files } => run::rekey(arguments, files)?,

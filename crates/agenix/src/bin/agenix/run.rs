@@ -1,5 +1,6 @@
 //! What each request does, in the original's words.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use agenix::nix::{NixError, evaluate_for};
 use agenix::secrecy::{ExposeSecret as _, SecretString};
 use agenix::terminal::{EditorCommand, Person, piped};
 use agenix::{
-    EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, RekeyError, Rule,
-    RuleError, SecretError, Secrets,
+    Due, EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, RekeyError, Rule,
+    RuleError, SecretError, SecretPath, Secrets, Why,
 };
 
 use crate::arguments::Arguments;
@@ -96,22 +97,30 @@ fn rekey_files(
     if plan.due.is_empty() && plan.failures.is_empty() {
         return Ok(());
     }
-    let identities = match plan.due.first() {
+    let wanted = plan.due.iter().find(|due| !matches!(due.why, Why::Unproven));
+    let identities = match wanted {
         Some(due) => identities(arguments, Path::new(due.rule.path().as_str()))?,
-        None => Identities::default(),
+        None => identities(arguments, Path::new("")).unwrap_or_default(),
     };
-    agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &|_| {}).map_err(Failed::from)
+    let left = agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &|_| {})?;
+    for path in left {
+        eprintln!(
+            "{path} is left as it is: its age keys do not show who they are, and it is for none of ours."
+        );
+    }
+    Ok(())
 }
 
 fn tell(arguments: &Arguments, plan: &Plan<'_>, on_due: &dyn Fn(&str)) {
-    for missing in &plan.missing {
-        on_due(missing.as_str());
-        eprintln!("{missing} wasn't created.");
-    }
-    for due in &plan.due {
-        on_due(due.rule.path().as_str());
-        if arguments.verbose {
-            eprintln!("  {}", due.why);
+    let due = plan.due.iter().map(|due| (due.rule.path(), Some(due)));
+    let missing = plan.missing.iter().map(|path| (path, None));
+    let all: BTreeMap<&SecretPath, Option<&Due<'_>>> = due.chain(missing).collect();
+    for (path, due) in all {
+        on_due(path.as_str());
+        match due {
+            None => eprintln!("{path} wasn't created."),
+            Some(due) if arguments.verbose => eprintln!("  {}", due.why),
+            Some(_) => {}
         }
     }
     if arguments.verbose {
@@ -122,7 +131,9 @@ fn tell(arguments: &Arguments, plan: &Plan<'_>, on_due: &dyn Fn(&str)) {
 /// The rules, and where they are from as the user would say it.
 fn open(arguments: &Arguments, files: &[PathBuf]) -> Result<(Secrets, PathBuf), Failed> {
     let named = arguments.rules.clone().or_else(|| std::env::var_os("RULES").map(PathBuf::from));
-    let rules_file = match named {
+    let rules_file = match named.filter(|file| !file.as_os_str().is_empty()) {
+        // As nix imports a folder.
+        Some(folder) if folder.is_dir() => folder.join("default.nix"),
         Some(file) => file,
         None => nearest_rules(files).unwrap_or_else(|| PathBuf::from("./secrets.nix")),
     };
@@ -134,7 +145,7 @@ fn open(arguments: &Arguments, files: &[PathBuf]) -> Result<(Secrets, PathBuf), 
         return Err(Failed::hinted(&error.to_string(), error.hint()));
     }
     let (beside, here) = (folder(beside)?, folder(Path::new("."))?);
-    let names = |folder: &Folder| -> Vec<agenix::SecretPath> {
+    let names = |folder: &Folder| -> Vec<SecretPath> {
         files.iter().flat_map(|file| folder.names_of(file).unwrap_or_default()).collect()
     };
     let wanted = [names(&beside), names(&here)].concat();
