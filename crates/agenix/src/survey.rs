@@ -69,6 +69,9 @@ impl Secrets {
             let mut keys = KeyCache::default();
             rules.iter().map(|rule| Finding { rule, state: self.look(rule, &mut keys) }).collect::<Vec<_>>()
         };
+        if rules.len() <= share {
+            return look(rules);
+        }
         thread::scope(|scope| {
             let look = &look;
             let workers: Vec<_> = rules.chunks(share).map(|share| scope.spawn(move || look(share))).collect();

@@ -5,6 +5,7 @@ mod differential;
 mod header;
 mod identities;
 mod keys;
+mod kills;
 mod passphrases;
 mod recipients;
 mod rules;
