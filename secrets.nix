@@ -1,7 +1,7 @@
-# Who can decrypt what. Read by agenix (`agenix -e secrets/…`, `agenix -r`) and by `cargo xtask`.
+# Who can decrypt what. Read by `cargo xtask` and by agenix.
 #
 # People and hosts come from hosts/fleet.toml, so a key stands in one place only. To give a new
-# secret to some of them, add a line at the end; then `agenix -e secrets/NAME.age`.
+# secret to some of them, add a line at the end; then `cargo xtask secrets edit secrets/NAME.age`.
 let
   fleet = builtins.fromTOML (builtins.readFile ./hosts/fleet.toml);
 

@@ -133,7 +133,7 @@ impl Repository {
         Ok(text.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Lets git know of the secrets that it does not know: made by `agenix -e`, or in a run that was cut off.
+    /// Lets git know of the secrets that it does not know: made by another agenix, or in a run that was cut off.
     pub(crate) fn add_secrets(&self) -> Result<()> {
         let secrets: Vec<String> =
             self.unknown_to_git()?.into_iter().filter(|name| name.ends_with(".age")).collect();

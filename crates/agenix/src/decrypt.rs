@@ -47,7 +47,7 @@ pub fn decrypt(ciphertext: &[u8], identities: &Identities) -> Result<SecretSlice
     Err(failure.unwrap_or_else(|| DecryptError::NotARecipient {
         tried: identities.names(),
         readers: file.to_string(),
-        file,
+        file: Box::new(file),
     }))
 }
 
@@ -130,7 +130,7 @@ pub enum DecryptError {
         /// Who the file is for, in words.
         readers: String,
         /// Who the file is for.
-        file: FileRecipients,
+        file: Box<FileRecipients>,
     },
     /// The key fits and is locked, and no passphrase was given: no terminal, or the user gave none.
     #[error("{identity} is locked, and no passphrase was given")]

@@ -9,15 +9,16 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FsWord;
 use tempfile::TempDir;
 
 use crate::secrecy::SecretSlice;
 use crate::secrecy::zeroize::Zeroizing;
 
 /// Linux' name for a tmpfs in statfs(2).
-const TMPFS: i64 = 0x0102_1994;
+const TMPFS: FsWord = 0x0102_1994;
 /// And for its older sibling.
-const RAMFS: i64 = 0x8584_58f6;
+const RAMFS: FsWord = 0x8584_58f6;
 
 /// A file for an editor. Dropped, it is gone, and all that lies beside it.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ fn tmpfs() -> Option<PathBuf> {
     own.into_iter().chain(["/dev/shm".into()]).find(|place| {
         place.is_absolute()
             && rustix::fs::statfs(place.as_path()).is_ok_and(|found| {
-                let kind = found.f_type as i64;
+                let kind = found.f_type;
                 kind == TMPFS || kind == RAMFS
             })
             && rustix::fs::access(place.as_path(), rustix::fs::Access::WRITE_OK).is_ok()

@@ -67,7 +67,7 @@ pub fn edit(
         _ => None,
     };
     let name = rule.path().as_str().rsplit('/').next().unwrap_or("secret");
-    let draft = Draft::new(name, content.as_ref().map(|content| content.expose_secret()))?;
+    let draft = Draft::new(name, content.as_ref().map(SecretSlice::expose_secret))?;
     let result = loop {
         if let Err(said) = editor.edit(draft.path()) {
             break Err(EditError::Editor { said });
@@ -77,7 +77,7 @@ pub fn edit(
             break Ok(Edited::Unchanged);
         }
         match write(secrets, rule, &new, before.as_deref(), Empty::Allowed, &|recovery| {
-            editor.recovered(recovery)
+            editor.recovered(recovery);
         }) {
             Err(error) if editor.again(&error) => {
                 // Told of the other's change, the user goes on: then his is the one that counts.

@@ -83,11 +83,11 @@ impl Folder {
     }
 
     /// The path of a file from the repository's own root, for a record that outlives a move of the repository.
-    pub(crate) fn from_boundary(&self, file: &Path) -> Option<SecretPath> {
+    pub(crate) fn below_boundary(&self, file: &Path) -> Option<SecretPath> {
         SecretPath::parse(file.strip_prefix(&self.boundary).ok()?.to_str()?).ok()
     }
 
-    /// The reverse of [`Folder::from_boundary`]; `None` where it leads out by now.
+    /// The reverse of [`Folder::below_boundary`]; `None` where it leads out by now.
     pub(crate) fn in_boundary(&self, path: &SecretPath) -> Option<PathBuf> {
         let file = behind_symlinks(&path.in_repository(&self.boundary)).ok()?;
         file.starts_with(&self.boundary).then_some(file)

@@ -76,7 +76,7 @@ impl Journal {
     /// From here on the transaction can be undone.
     pub(crate) fn write(folder: &Folder, entries: &[Entry]) -> io::Result<()> {
         let relative = |path: &Path| {
-            let inside = folder.from_boundary(path).map(|path| path.as_str().to_owned());
+            let inside = folder.below_boundary(path).map(|path| path.as_str().to_owned());
             inside.ok_or_else(|| io::Error::other(format!("{} is no path for a journal", path.display())))
         };
         let mut files = Vec::new();

@@ -6,41 +6,39 @@ use remote::{Cmd, RunError, Tool};
 
 use crate::evaluate::{evaluate_argv, evaluate_one_argv};
 use crate::path::SecretPath;
-use crate::rules::{RuleError, Rules, RulesError};
+use crate::rules::{Rules, RulesError};
 
-/// All rules of a secrets.nix, in one run of nix.
+/// Of more rules that throw than this, the reasons are not asked for: most often they are one.
+const EXPLAINED: usize = 4;
+
+/// All rules of a secrets.nix, in one run of nix; and one more for each rule that throws, to have its reason.
 ///
 /// # Errors
-/// When there is none, or nix does not get through it. A single rule may work nonetheless: see [`evaluate_one`].
+/// When there is no such file, or nix does not get through it. A single rule may work nonetheless: see
+/// [`evaluate_for`].
 pub fn evaluate(file: &Path) -> Result<Rules, NixError> {
-    run(file, &|file| evaluate_argv(file))
+    let mut rules = run(file, &|file| evaluate_argv(file))?;
+    for rule in rules.thrown().iter().take(EXPLAINED) {
+        if let Err(NixError::Fails { reason, hint, .. }) = evaluate_one(file, rule) {
+            rules.explain(rule, &reason, hint);
+        }
+    }
+    Ok(rules)
 }
 
 /// One rule of a secrets.nix, whatever is wrong with others; no rule if there is none of this name.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_one(file: &Path, name: &SecretPath) -> Result<Rules, NixError> {
+fn evaluate_one(file: &Path, name: &SecretPath) -> Result<Rules, NixError> {
     run(file, &|file| evaluate_one_argv(file, name))
 }
 
-/// All rules; where nix does not get through all of them, or the wanted one throws, that one alone. So a rule works
-/// whatever is wrong with others, and what is wrong with it is told in nix's words.
+/// All rules; where nix does not get through all of them, one of these alone, whatever is wrong with others.
 ///
 /// # Errors
 /// As [`evaluate`].
 pub fn evaluate_for(file: &Path, names: &[SecretPath]) -> Result<Rules, NixError> {
     let all = evaluate(file);
-    let thrown = |rules: &Rules| {
-        let throws = |name: &&SecretPath| {
-            rules.rule(name).is_ok_and(|rule| matches!(rule.recipients(), Err(RuleError::Thrown { .. })))
-        };
-        names.iter().any(|name| throws(&name))
-    };
-    match &all {
-        Ok(rules) if !thrown(rules) => return all,
-        Err(NixError::Fails { .. }) | Ok(_) => {}
-        Err(_) => return all,
+    if !matches!(all, Err(NixError::Fails { .. })) {
+        return all;
     }
     for name in names {
         let one = evaluate_one(file, name)?;

@@ -52,7 +52,7 @@ impl fmt::Display for ReaderTag {
 
 /// What a stanza says; `None` when it is of another version or not whole.
 pub(crate) fn read(arguments: &[String], body: &[u8]) -> Option<Vec<ReaderTag>> {
-    if arguments != [VERSION] || body.len() % TAG_BYTES != 0 {
+    if arguments != [VERSION] || !body.len().is_multiple_of(TAG_BYTES) {
         return None;
     }
     let tags =

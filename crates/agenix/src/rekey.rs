@@ -4,7 +4,6 @@
 //! Everything is decrypted and encrypted, on all cores, and lies on disk beside the old files before the first is
 //! replaced; in memory there is one secret a core.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -59,13 +58,15 @@ pub enum Why {
     Forced,
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Why {
+    /// In words; readers that the rule does not name are called as those of `known` are.
+    #[must_use]
+    pub fn described(&self, known: &[Recipient]) -> String {
         match self {
-            Self::Readers(agreement) => agreement.fmt(f),
-            Self::Format => f.write_str("armor is not as the rule says"),
-            Self::Unproven => f.write_str("its age keys do not show who they are"),
-            Self::Forced => f.write_str("forced"),
+            Self::Readers(agreement) => agreement.described(known),
+            Self::Format => "armor is not as the rule says".to_owned(),
+            Self::Unproven => "its age keys do not show who they are".to_owned(),
+            Self::Forced => "forced".to_owned(),
         }
     }
 }

@@ -75,6 +75,22 @@ impl Rules {
         })
     }
 
+    /// The rules that threw, of which nix can tell more.
+    #[cfg(feature = "cli")]
+    pub(crate) fn thrown(&self) -> Vec<SecretPath> {
+        let thrown = |rule: &&Rule| matches!(rule.content, Content::Wrong(RuleError::Thrown { .. }));
+        self.iter().filter(thrown).map(|rule| rule.path.clone()).collect()
+    }
+
+    /// Why a rule threw.
+    #[cfg(feature = "cli")]
+    pub(crate) fn explain(&mut self, rule: &SecretPath, reason: &str, hint: Option<String>) {
+        if let Some(thrown) = self.rules.get_mut(rule) {
+            let reason = Some(reason.to_owned());
+            thrown.content = Content::Wrong(RuleError::Thrown { rule: rule.clone(), reason, hint });
+        }
+    }
+
     /// Names in secrets.nix that cannot be files of the repository, with the reason.
     #[must_use]
     pub fn refused(&self) -> &[PathError] {
@@ -197,7 +213,7 @@ impl KeyCache {
 fn read(path: &SecretPath, body: &Value) -> Result<(Vec<String>, Format), RuleError> {
     let rule = || path.clone();
     if body.get(crate::evaluate::THROWN).is_some() {
-        return Err(RuleError::Thrown { rule: rule() });
+        return Err(RuleError::Thrown { rule: rule(), reason: None, hint: None });
     }
     let keys = match body.get("publicKeys") {
         None | Some(Value::Null) => return Err(RuleError::NoKeys { rule: rule() }),
@@ -285,11 +301,15 @@ pub enum RuleError {
         /// The rule's path.
         rule: SecretPath,
     },
-    /// A `throw` or an `assert` of secrets.nix. Nix tells more when it is asked for this rule alone.
-    #[error("the rule for {rule} does not evaluate")]
+    /// A `throw` or an `assert` of secrets.nix.
+    #[error("the rule for {rule} does not evaluate{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Thrown {
         /// The rule's path.
         rule: SecretPath,
+        /// What nix says of it, if it was asked for this rule alone.
+        reason: Option<String>,
+        /// What the `throw` gives as a hint.
+        hint: Option<String>,
     },
     /// A rule without `publicKeys`.
     #[error("the rule for {rule} has no publicKeys")]
@@ -343,6 +363,7 @@ impl RuleError {
                 format!("add to secrets.nix: {:?}.publicKeys = adminKeys;", path.as_str())
             }
             Self::Twice { rule } => format!("keep one of them, spelt {:?}", rule.as_str()),
+            Self::Thrown { hint: Some(hint), .. } => hint.clone(),
             Self::Thrown { .. } => {
                 "see what nix says of it: nix-instantiate --eval --strict ./secrets.nix".to_owned()
             }

@@ -1,8 +1,8 @@
 //! Replacing many files at once: all of them, or none.
 //!
-//! 1. Each new content is staged beside its file, on disk. 2. Each old content gets a second name. 3. The journal is
-//! written. 4. The new contents are renamed into place. 5. The journal is removed. A failure in 4 is undone at once; a
-//! kill in 4 is undone by who locks the folder next. At any moment a file is the old one or the new one, and after that
+//! First, each new content is staged beside its file, on disk. Then each old content gets a second name, and the
+//! journal is written; the new contents are renamed into place; the journal is removed. A failure between the last two is
+//! undone at once, a kill by who locks the folder next. At any moment a file is the old one or the new one, and after that
 //! all of them are.
 
 use std::collections::BTreeSet;

@@ -170,10 +170,8 @@ fn a_rule_that_throws_stops_only_those_who_use_it_and_nix_says_why() {
     let rules = nix::evaluate(&file).expect("rules");
     assert_eq!(rules.rule(&path("b.age")).expect("a rule").recipients(), Ok(vec![ocean]));
     let error = rules.rule(&path("a.age")).expect("a rule").recipients().expect_err("it throws");
-    assert_eq!(error.to_string(), "the rule for a.age does not evaluate");
-    let error = nix::evaluate_for(&file, &[path("a.age")]).expect_err("asked for alone");
-    assert_eq!(error.to_string(), format!("{} does not evaluate: maia has no key", file.display()));
-    assert_eq!(error.hint().as_deref(), Some("cargo xtask init"));
+    assert_eq!(error.to_string(), "the rule for a.age does not evaluate: maia has no key");
+    assert_eq!(error.hint(), "cargo xtask init");
 }
 
 #[test]

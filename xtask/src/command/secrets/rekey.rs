@@ -1,6 +1,6 @@
 //! `secrets rekey`: encrypt anew what needs it, all of it or nothing.
 
-use agenix::{Plan, RekeyError};
+use agenix::{Plan, Recipient, RekeyError};
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     }
     if global.dry_run {
         let plan = agenix::plan(&secrets, &rules, args.force);
-        tell(global, &plan, "would rekey");
+        tell(global, &plan, &secrets.readers(), "would rekey");
         return refuse(plan);
     }
     let (lock, recovery) = secrets.lock()?;
@@ -37,7 +37,7 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     let mut left = Vec::new();
     if due > 0 {
         let terminal = Terminal::new();
-        tell(global, &plan, "rekey");
+        tell(global, &plan, &secrets.readers(), "rekey");
         let identities = identities(global, &terminal)?;
         let bar = terminal.add(bar(global, due));
         let done = |done: usize| bar.set_position(done as u64);
@@ -64,9 +64,9 @@ fn bar(global: &Global, due: usize) -> ProgressBar {
     ProgressBar::new(due as u64).with_style(style.expect("a valid template"))
 }
 
-fn tell(global: &Global, plan: &Plan<'_>, verb: &str) {
+fn tell(global: &Global, plan: &Plan<'_>, known: &[Recipient], verb: &str) {
     for due in &plan.due {
-        let (path, why) = (due.rule.path(), due.why.to_string());
+        let (path, why) = (due.rule.path(), due.why.described(known));
         if global.json {
             say!(
                 "{}",

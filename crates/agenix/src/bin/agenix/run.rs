@@ -10,8 +10,8 @@ use agenix::nix::{NixError, evaluate_for};
 use agenix::secrecy::{ExposeSecret as _, SecretString};
 use agenix::terminal::{EditorCommand, Person, piped};
 use agenix::{
-    Due, EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, RekeyError, Rule,
-    RuleError, SecretError, SecretPath, Secrets, Why,
+    Due, EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, Recipient,
+    RekeyError, Rule, RuleError, SecretError, SecretPath, Secrets, Why,
 };
 
 use crate::arguments::Arguments;
@@ -93,7 +93,7 @@ fn rekey_files(
         eprintln!("{recovery}");
     }
     let plan = agenix::plan(&secrets, &rules, force);
-    tell(arguments, &plan, on_due);
+    tell(arguments, &plan, &secrets.readers(), on_due);
     if plan.due.is_empty() && plan.failures.is_empty() {
         return Ok(());
     }
@@ -111,7 +111,7 @@ fn rekey_files(
     Ok(())
 }
 
-fn tell(arguments: &Arguments, plan: &Plan<'_>, on_due: &dyn Fn(&str)) {
+fn tell(arguments: &Arguments, plan: &Plan<'_>, known: &[Recipient], on_due: &dyn Fn(&str)) {
     let due = plan.due.iter().map(|due| (due.rule.path(), Some(due)));
     let missing = plan.missing.iter().map(|path| (path, None));
     let all: BTreeMap<&SecretPath, Option<&Due<'_>>> = due.chain(missing).collect();
@@ -119,7 +119,7 @@ fn tell(arguments: &Arguments, plan: &Plan<'_>, on_due: &dyn Fn(&str)) {
         on_due(path.as_str());
         match due {
             None => eprintln!("{path} wasn't created."),
-            Some(due) if arguments.verbose => eprintln!("  {}", due.why),
+            Some(due) if arguments.verbose => eprintln!("  {}", due.why.described(known)),
             Some(_) => {}
         }
     }
