@@ -84,7 +84,7 @@ pub(crate) fn open(
     ciphertext: &[u8],
     key: &dyn age::Identity,
 ) -> Result<Option<SecretSlice<u8>>, age::DecryptError> {
-    let armored = age::armor::ArmoredReader::new(ciphertext);
+    let armored = crate::header::armored_reader(ciphertext);
     let decryptor = age::Decryptor::new_buffered(armored)?;
     let mut reader = match decryptor.decrypt(std::iter::once(key)) {
         Ok(reader) => reader,

@@ -12,7 +12,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{BufRead as _, Read as _};
+use std::io::{BufRead, Read as _};
 
 use age_core::format::{FileKey, Stanza};
 use base64::Engine as _;
@@ -36,6 +36,13 @@ pub struct FileRecipients {
     pub named: Option<Vec<ReaderTag>>,
 }
 
+/// age's reader of both forms. White space in front of armor is fine by the format, and not by that reader.
+pub(crate) fn armored_reader(ciphertext: &[u8]) -> impl BufRead {
+    let trimmed = ciphertext.trim_ascii_start();
+    let armored = trimmed.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----");
+    age::armor::ArmoredReader::new(if armored { trimmed } else { ciphertext })
+}
+
 /// Reads the header of a binary or armored age file.
 ///
 /// # Errors
@@ -44,7 +51,7 @@ pub fn recipients_of(ciphertext: &[u8]) -> Result<FileRecipients, FileError> {
     if ciphertext.iter().all(u8::is_ascii_whitespace) {
         return Err(FileError::Empty);
     }
-    let armored = age::armor::ArmoredReader::new(ciphertext);
+    let armored = armored_reader(ciphertext);
     let decryptor = age::Decryptor::new_buffered(armored).map_err(|_| FileError::of(ciphertext))?;
     let notes = NoteTaker::default();
     // It never opens anything, so this always ends in "no matching keys", and the notes are what we came for.
@@ -204,7 +211,7 @@ impl FileError {
     fn of(ciphertext: &[u8]) -> Self {
         const STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
         let mut line = Vec::new();
-        let mut start = age::armor::ArmoredReader::new(ciphertext).take(80);
+        let mut start = armored_reader(ciphertext).take(80);
         // Fails on a few bytes, and on armor that cannot be decoded: then the line stays empty.
         let _ = start.read_until(b'\n', &mut line);
         match line.strip_prefix(b"age-encryption.org/") {

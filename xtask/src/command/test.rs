@@ -17,6 +17,15 @@ struct Check {
 /// What the tests use beyond the lab's packages.
 const PACKAGES: [(&str, &str); 2] = [("shellcheck", "shellcheck"), ("kubernetes-client", "kubectl")];
 
+/// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
+const RAGE: &str = "0.12.1";
+/// Where those tests look for it. `cargo clean` takes it away too.
+const TOOLS: &str = "target/tools";
+/// Without optimisation rage is built in half the time. These keep it: else 50 MiB take 8 s and a passphrase 20 s,
+/// and age refuses a passphrase's work as too much where it runs slowly.
+const RAGE_OPTIMISED: [&str; 8] =
+    ["age", "chacha20", "chacha20poly1305", "num-bigint-dig", "poly1305", "rsa", "salsa20", "scrypt"];
+
 const CHECKS: [Check; 5] = [
     Check { name: "format", argv: &["cargo", "fmt", "--all", "--check"], env: &[] },
     Check {
@@ -57,6 +66,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     }
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;
+        install_rage(root)?;
     }
     for check in &CHECKS {
         say!("{} {}", style("test").cyan().bold(), check.name);
@@ -66,4 +76,27 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Installs rage, unless this very version is there.
+fn install_rage(root: &Path) -> Result<()> {
+    let installed = remote::Cmd::new(root.join(TOOLS).join("bin/rage")).arg("--version").run();
+    if installed.is_ok_and(|output| output.text() == format!("rage {RAGE}")) {
+        return Ok(());
+    }
+    eprintln!("installing rage {RAGE} into {TOOLS}, which takes a minute");
+    let argv = rage_argv();
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    remote::dev::run_visibly(root, &argv, &[])
+        .map_err(|error| Failure::new(Kind::Unforeseen, format!("failed to install rage: {error}")))
+}
+
+fn rage_argv() -> Vec<String> {
+    let fixed = ["cargo", "install", "rage", "--version", RAGE, "--locked", "--quiet", "--root", TOOLS];
+    // --force: a binary that is there and does not run is replaced. --bin: rage-keygen is not needed.
+    let how = ["--force", "--bin", "rage", "--debug", "--config", "profile.dev.debug=false"];
+    let optimised = RAGE_OPTIMISED.map(|package| format!("profile.dev.package.{package}.opt-level=3"));
+    let mut argv: Vec<String> = fixed.iter().chain(&how).map(ToString::to_string).collect();
+    argv.extend(optimised.into_iter().flat_map(|setting| ["--config".to_owned(), setting]));
+    argv
 }

@@ -1,20 +1,11 @@
-//! Round trips, and both ways between this crate and Debian's age.
+//! Round trips, and damage.
 
-use agenix::secrecy::ExposeSecret as _;
-use agenix::{DecryptError, EncryptError, FileError, Format, Identities, decrypt, encrypt};
+use agenix::{DecryptError, EncryptError, FileError, Format, decrypt, encrypt};
 
-use crate::keys::{Keys, must};
+use crate::keys::{Keys, opened, plaintext};
 
 /// Around age's chunk of 64 KiB, and the small sizes.
 const SIZES: [usize; 6] = [0, 1, 31, 65_535, 65_536, 65_537];
-
-fn plaintext(size: usize) -> Vec<u8> {
-    (0..size).map(|index| u8::try_from(index % 251).expect("below 251")).collect()
-}
-
-fn opened(ciphertext: &[u8], identities: &Identities) -> Vec<u8> {
-    decrypt(ciphertext, identities).expect("decrypts").expose_secret().to_vec()
-}
 
 #[test]
 fn every_kind_of_key_opens_what_was_encrypted_to_it() {
@@ -33,43 +24,6 @@ fn every_kind_of_key_opens_what_was_encrypted_to_it() {
         // An RSA key is slow without optimisation: one size will do.
         let ciphertext = encrypt(b"token", &recipients, format).expect("encrypts");
         assert_eq!(opened(&ciphertext, &keys.identities(&["rsa"])), b"token");
-    }
-}
-
-#[test]
-fn debians_age_opens_ours() {
-    let keys = Keys::new();
-    let recipients = [keys.ed25519("ed"), keys.ssh("rsa", "rsa", ""), keys.age("age")];
-    for format in [Format::Binary, Format::Armor] {
-        for size in SIZES {
-            let ciphertext = encrypt(&plaintext(size), &recipients, format).expect("encrypts");
-            let file = keys.write("ours.age", ciphertext);
-            for identity in ["ed", "rsa", "age"] {
-                let identity = keys.path(identity);
-                let output =
-                    must("age", &["-d".as_ref(), "-i".as_ref(), identity.as_os_str(), file.as_os_str()]);
-                assert!(output == plaintext(size), "{size} bytes, {format:?}, {identity:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn we_open_debians_age() {
-    let keys = Keys::new();
-    let (ed, age) = (keys.ed25519("ed"), keys.age("age"));
-    let rsa = keys.ssh("rsa", "rsa", "");
-    for armor in [false, true] {
-        for size in SIZES {
-            let input = keys.write("plain", plaintext(size));
-            let mut arguments = vec!["-r", ed.text(), "-r", rsa.text(), "-r", age.text()];
-            arguments.extend(armor.then_some("-a"));
-            arguments.push(input.to_str().expect("unicode"));
-            let ciphertext = must("age", &arguments);
-            for identity in ["ed", "rsa", "age"] {
-                assert!(opened(&ciphertext, &keys.identities(&[identity])) == plaintext(size));
-            }
-        }
     }
 }
 

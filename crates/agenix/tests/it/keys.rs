@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use agenix::{Format, Identities, IdentitySources, Recipient, encrypt};
+use agenix::secrecy::ExposeSecret as _;
+use agenix::{Format, Identities, IdentitySources, Recipient, decrypt, encrypt};
 use tempfile::TempDir;
+
+/// Debian's, as the lab uses it.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// Runs a program to its end. A missing program fails the test with the line that installs it.
 pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Output {
@@ -16,6 +20,7 @@ pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Output {
         "nix-instantiate" => "nix-bin",
         "ssh-keygen" => "openssh-client",
         "age-keygen" => "age",
+        PYTHON => "python3",
         other => other,
     };
     command.unwrap_or_else(|error| {
@@ -48,14 +53,16 @@ impl Keys {
         self.folder.path().join(name)
     }
 
-    /// Makes a key with `ssh-keygen`; its comment is its name. `-a 1`: unlocking costs one round, not
-    /// sixteen.
+    /// Makes a key with `ssh-keygen`; its comment is its name. `rsa` has 2048 bits, `rsa-4096` what it says.
+    /// `-a 1`: unlocking costs one round, not sixteen.
     pub(crate) fn ssh(&self, name: &str, kind: &str, passphrase: &str) -> Recipient {
         let file = self.path(name);
         let path = file.to_str().expect("unicode");
-        let bits: &[&str] = if kind == "rsa" { &["-b", "2048"] } else { &[] };
+        let (kind, bits) = kind.split_once('-').unwrap_or((kind, "2048"));
         let mut arguments = vec!["-q", "-a", "1", "-t", kind, "-N", passphrase, "-C", name, "-f", path];
-        arguments.extend(bits);
+        if kind == "rsa" {
+            arguments.extend(["-b", bits]);
+        }
         must("ssh-keygen", &arguments);
         Recipient::parse(&self.public(name)).expect("a usable key")
     }
@@ -93,4 +100,17 @@ impl Keys {
 /// Ciphertexts of `token`.
 pub(crate) fn files(count: usize, recipients: &[Recipient]) -> Vec<Vec<u8>> {
     (0..count).map(|_| encrypt(b"token", recipients, Format::Binary).expect("encrypts")).collect()
+}
+
+/// So many bytes, no two chunks of age's 64 KiB alike.
+pub(crate) fn plaintext(size: usize) -> Vec<u8> {
+    let pattern: Vec<u8> = (0..251).collect();
+    let mut bytes = pattern.repeat(size / pattern.len() + 1);
+    bytes.truncate(size);
+    bytes
+}
+
+/// What `decrypt` gives where it has to succeed.
+pub(crate) fn opened(ciphertext: &[u8], identities: &Identities) -> Vec<u8> {
+    decrypt(ciphertext, identities).expect("decrypts").expose_secret().to_vec()
 }
