@@ -6,7 +6,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use crate::header::{FileError, FileRecipients, recipients_of};
+use crate::header::{FileError, FileRecipients, decryptor, recipients_of};
 use crate::identity::{Identities, OpenKey, PluginDialogue, Unlock};
 use crate::plugin;
 use crate::recipient::Recipient;
@@ -84,9 +84,7 @@ pub(crate) fn open(
     ciphertext: &[u8],
     key: &dyn age::Identity,
 ) -> Result<Option<SecretSlice<u8>>, age::DecryptError> {
-    let armored = crate::header::armored_reader(ciphertext);
-    let decryptor = age::Decryptor::new_buffered(armored)?;
-    let mut reader = match decryptor.decrypt(std::iter::once(key)) {
+    let mut reader = match decryptor(ciphertext)?.decrypt(std::iter::once(key)) {
         Ok(reader) => reader,
         Err(age::DecryptError::NoMatchingKeys) => return Ok(None),
         Err(error) => return Err(error),

@@ -12,7 +12,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{BufRead, Read as _};
+use std::io::{self, BufRead, Read};
 
 use age_core::format::{FileKey, Stanza};
 use base64::Engine as _;
@@ -51,8 +51,7 @@ pub fn recipients_of(ciphertext: &[u8]) -> Result<FileRecipients, FileError> {
     if ciphertext.iter().all(u8::is_ascii_whitespace) {
         return Err(FileError::Empty);
     }
-    let armored = armored_reader(ciphertext);
-    let decryptor = age::Decryptor::new_buffered(armored).map_err(|_| FileError::of(ciphertext))?;
+    let decryptor = decryptor(ciphertext).map_err(|_| FileError::of(ciphertext))?;
     let notes = NoteTaker::default();
     // It never opens anything, so this always ends in "no matching keys", and the notes are what we came for.
     let _ = decryptor.decrypt(std::iter::once(&notes as &dyn age::Identity));
@@ -87,6 +86,46 @@ pub(crate) fn kind_of_stanza(name: &str) -> String {
         "mlkem768p256tag" => "a post-quantum hardware key".to_owned(),
         "fido2-hmac" => "a FIDO2 key".to_owned(),
         _ => format!("a {name:?} key"),
+    }
+}
+
+/// age's reader of a binary or armored file.
+pub(crate) fn decryptor(ciphertext: &[u8]) -> Result<age::Decryptor<impl BufRead>, age::DecryptError> {
+    let armored = armored_reader(ciphertext);
+    age::Decryptor::new_buffered(HeaderAtOnce { inner: armored, is_behind: false })
+}
+
+/// Gives age the whole header when it asks for its first line. age asks for line after line and parses from the
+/// start each time: a file of 100 KB with 16000 stanzas would take it 20 seconds.
+struct HeaderAtOnce<R> {
+    inner: R,
+    is_behind: bool,
+}
+
+impl<R: BufRead> BufRead for HeaderAtOnce<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inner.consume(amount);
+    }
+
+    fn read_until(&mut self, end: u8, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let before = buffer.len();
+        while !self.is_behind {
+            let line = buffer.len();
+            let read = self.inner.read_until(end, buffer)?;
+            // The line with the MAC is the last.
+            self.is_behind = read == 0 || buffer[line..].starts_with(b"---");
+        }
+        Ok(buffer.len() - before)
+    }
+}
+
+impl<R: Read> Read for HeaderAtOnce<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
     }
 }
 

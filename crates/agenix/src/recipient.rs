@@ -9,6 +9,8 @@
 use std::fmt;
 
 use age::ssh::ParseRecipientKeyError as AgeError;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use crate::header::{SshKind, SshTag};
 use crate::readers::ReaderTag;
@@ -53,6 +55,11 @@ impl Recipient {
 
     fn parse_ssh(kind: &str, rest: &str, text: &str) -> Result<Self, KeyError> {
         let (body, comment) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        // age panics at an RSA number of zero bytes only, and takes what stands behind the numbers for a part of
+        // the key: then its tag is another, and its owner cannot open the file.
+        if kind == "ssh-rsa" && !is_whole_rsa(body) {
+            return Err(KeyError::Malformed { key: shortened(text) });
+        }
         let given = format!("{kind} {body}");
         let key: age::ssh::Recipient =
             given.parse().map_err(|error| KeyError::from_age(error, kind, text))?;
@@ -93,10 +100,14 @@ impl Recipient {
         self
     }
 
-    /// What to call it in a message: the comment, else the key with its middle left out.
+    /// What to call it in a message: the comment, else the key with its middle left out. One line without
+    /// control characters: a comment comes from a file, and a message goes to a terminal.
     #[must_use]
     pub fn label(&self) -> String {
-        self.comment.clone().unwrap_or_else(|| shortened(&self.text))
+        match &self.comment {
+            Some(comment) => comment.replace(char::is_control, " "),
+            None => shortened(&self.text),
+        }
     }
 
     /// The tag that a file for this key carries; `None` for keys that are anonymous in a header.
@@ -158,9 +169,26 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// Anywhere: whoever pastes an identity file pastes the public key in front of it.
 fn is_private_key(text: &str) -> bool {
     (text.contains("-----BEGIN") && text.contains("PRIVATE KEY"))
-        || text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")
+        || text.to_ascii_uppercase().contains("AGE-SECRET-KEY-")
+}
+
+/// Whether `body` is a name and two numbers, each a length and so many bytes, and nothing else.
+fn is_whole_rsa(body: &str) -> bool {
+    let Ok(wire) = BASE64_STANDARD_NO_PAD.decode(body.trim_end_matches('=')) else { return false };
+    let mut rest = wire.as_slice();
+    for _ in 0..3 {
+        let Some((length, behind)) = rest.split_first_chunk() else { return false };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((field, behind)) = behind.split_at_checked(length) else { return false };
+        if field.iter().all(|byte| *byte == 0) {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_empty()
 }
 
 /// What people leave in a template: `ssh-ed25519 PLACEHOLDER`, `ssh-ed25519 AAAAC3...`, `TODO`, `<your key>`.
@@ -247,6 +275,8 @@ impl KeyError {
     fn from_age(error: AgeError, kind: &str, text: &str) -> Self {
         let key = shortened(text);
         match error {
+            // The kind is printed as it is.
+            _ if kind.chars().any(char::is_control) => Self::Malformed { key },
             AgeError::RsaModulusTooLarge | AgeError::RsaModulusTooSmall => Self::RsaSize { key },
             _ if kind.starts_with("sk-") => Self::SecurityKey { key },
             AgeError::Unsupported(kind) => Self::Unsupported { key, kind },

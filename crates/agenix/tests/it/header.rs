@@ -178,3 +178,10 @@ fn nobody_can_change_the_names_and_leave_the_file_readable() {
     assert_eq!(decrypt(&forged, &keys.identities(&["a"])).expect_err("the MAC"), DecryptError::Altered);
     assert!(decrypt(&ours, &keys.identities(&["a"])).is_ok());
 }
+
+#[test]
+fn a_header_of_many_stanzas_is_read_in_one_go() {
+    // Line by line, as age does it by itself, this would take minutes: time grows with the square of the length.
+    let found = recipients_of(&file(&vec!["piv-p256 q"; 20_000])).expect("a header");
+    assert_eq!(found.other.len(), 20_000);
+}

@@ -5,11 +5,17 @@ mod differential;
 mod header;
 mod identities;
 mod interop;
+#[path = "../../fuzz/invariants.rs"]
+mod invariants;
 mod keys;
 mod kills;
 mod passphrases;
+mod plugins;
+mod property;
 mod recipients;
 mod rules;
 mod secrecy;
+mod seeds;
+mod test_plugin;
 mod vectors;
 mod write;

@@ -136,3 +136,37 @@ fn a_private_key_is_refused_and_never_repeated() {
         );
     }
 }
+
+#[test]
+fn a_private_key_is_seen_wherever_it_stands() {
+    let public = Keys::new().age("age");
+    // What one pastes out of an age identity file.
+    for text in [
+        format!("{}\nAGE-SECRET-KEY-1QQQQ", public.text()),
+        "# public key: age1qqqq\nAGE-SECRET-KEY-1QQQQ".to_owned(),
+        "age1AGE-SECRET-KEY-1QQQQ1x".to_owned(),
+    ] {
+        assert_eq!(Recipient::parse(&text), Err(KeyError::Private), "{text:?}");
+    }
+}
+
+#[test]
+fn nothing_of_a_key_is_a_command_to_the_terminal() {
+    let public = Keys::new().age("age");
+    let named = Recipient::parse(&format!("{} me\u{1b}[2J", public.text())).expect("a usable key");
+    assert_eq!(named.label(), "me [2J");
+    for text in ["ecdsa-\u{1b}[2J x", "\u{1b}[31m AAAABRtbMzFt", "age1\u{1b}[2J1data"] {
+        let error = Recipient::parse(text).expect_err("no key");
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+    }
+}
+
+#[test]
+fn an_rsa_key_is_three_numbers_and_nothing_else() {
+    let keys = Keys::new();
+    let real = keys.ssh("rsa", "rsa", "");
+    // 2048 bits are 279 bytes, so base64 goes on seamlessly: another key without the line break between.
+    for text in [format!("{}AAAA", real.text()), "ssh-rsa AAAAB3NzaC1yc2EAAAABAAAAAAEB".to_owned()] {
+        assert!(matches!(Recipient::parse(&text), Err(KeyError::Malformed { .. })), "{text:?}");
+    }
+}
