@@ -154,7 +154,7 @@ fn locked_ssh_keys_go_both_ways() {
             assert_eq!(found, b"token", "{program} opens ours with a locked {kind} key");
 
             let theirs = they_encrypt(program, &keys, &recipients, Format::Binary, b"token");
-            let found = opened(&theirs, &mut unlocking(keys.identities(&[kind])));
+            let found = opened(&theirs, &unlocking(keys.identities(&[kind])));
             assert_eq!(found, b"token", "we open {program}'s with a locked {kind} key");
         }
     }

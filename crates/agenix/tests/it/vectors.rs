@@ -139,7 +139,7 @@ fn files_for_keys_open_or_fail_as_the_specification_says() {
     for vector in vectors().iter().filter(|vector| vector.is_for_keys()) {
         let name = &vector.name;
         // An error carries nothing of the plaintext, so a failure gives no part of it either.
-        match (vector.expect.as_str(), decrypt(&vector.file, &mut vector.load())) {
+        match (vector.expect.as_str(), decrypt(&vector.file, &vector.load())) {
             ("success", Ok(plaintext)) => {
                 let found = hex(&Sha256::digest(plaintext.expose_secret()));
                 assert_eq!(Some(&found), vector.payload.as_ref(), "{name}");
@@ -173,7 +173,7 @@ fn files_for_passphrases_are_known_and_never_opened() {
     // Two of these are for nobody: they are empty.
     for vector in vectors.iter().filter(|vector| !vector.is_for_keys()) {
         let name = &vector.name;
-        decrypt(&vector.file, &mut some_key.load()).expect_err(name);
+        decrypt(&vector.file, &some_key.load()).expect_err(name);
         match recipients_of(&vector.file) {
             Ok(found) => {
                 assert_eq!(found.passphrase, vector.stanzas("scrypt") > 0, "{name}");

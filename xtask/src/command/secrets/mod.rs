@@ -4,10 +4,11 @@ mod list;
 mod rekey;
 mod write;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use agenix::secrecy::ExposeSecret;
-use agenix::{Identities, Recovery, Rule, SecretError, SecretPath, Secrets};
+use agenix::{Recovery, Rule, SecretError, SecretPath, Secrets};
 
 use crate::cli::{self, Global, SecretsCommand};
 use crate::failure::{Failure, Kind, Result};
@@ -43,38 +44,16 @@ fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
     let identities = identity::load(global, &Terminal::new())?;
     let plaintext = secrets.open(&ciphertext, &identities).map_err(|error| about(&path, error))?;
     let mut stdout = std::io::stdout();
-    use std::io::Write as _;
     Ok(stdout.write_all(plaintext.expose_secret()).and_then(|()| stdout.flush())?)
 }
 
-/// The rules, and which of them a file is for.
+/// The rules, and which of them a file is for. Only that one has to be right.
 fn open(repository: &Repository, file: &Path) -> Result<(Secrets, SecretPath)> {
     let names = names_of(repository, file)?;
     let fleet = repository.fleet()?;
     let secrets = repository.secrets(repository.rules_for(&fleet, &names)?)?;
-    let rule = names.iter().find_map(|name| secrets.rules().rule(name).ok());
-    let path = match rule {
-        Some(rule) => rule.path().clone(),
-        None => secrets.rules().rule(&names[0])?.path().clone(),
-    };
+    let path = rule_of(&secrets, &names)?.path().clone();
     Ok((secrets, path))
-}
-
-/// What a file may be called in secrets.nix. Where there is no such file from here, its name may be the rule's own.
-fn names_of(repository: &Repository, file: &Path) -> Result<Vec<SecretPath>> {
-    let folder = repository.folder()?;
-    let mut names = folder.names_of(file);
-    if !file.exists() && file.is_relative() {
-        if let Ok(more) = folder.names_of(&folder.root().join(file)) {
-            let known = names.unwrap_or_default();
-            names = Ok(if more.iter().any(|name| name.in_repository(folder.root()).exists()) {
-                [more, known].concat()
-            } else {
-                [known, more].concat()
-            });
-        }
-    }
-    Ok(names?)
 }
 
 /// Rules of several files; all of them, where none is named.
@@ -84,17 +63,29 @@ fn chosen<'s>(repository: &Repository, secrets: &'s Secrets, files: &[PathBuf]) 
     }
     let mut rules: Vec<&Rule> = Vec::new();
     for file in files {
-        let names = names_of(repository, file)?;
-        let found = names.iter().find_map(|name| secrets.rules().rule(name).ok());
-        let rule = match found {
-            Some(rule) => rule,
-            None => secrets.rules().rule(&names[0])?,
-        };
+        let rule = rule_of(secrets, &names_of(repository, file)?)?;
         if !rules.iter().any(|known| known.path() == rule.path()) {
             rules.push(rule);
         }
     }
     Ok(rules)
+}
+
+/// What a file may be called in secrets.nix: as it is seen from here, else as seen from the repository's root.
+fn names_of(repository: &Repository, file: &Path) -> Result<Vec<SecretPath>> {
+    let folder = repository.folder()?;
+    let here = folder.names_of(file);
+    match folder.names_of(&folder.root().join(file)) {
+        Ok(there) => Ok(here.into_iter().flatten().chain(there).collect()),
+        Err(_) => Ok(here?),
+    }
+}
+
+fn rule_of<'s>(secrets: &'s Secrets, names: &[SecretPath]) -> Result<&'s Rule> {
+    match names.iter().find_map(|name| secrets.rules().rule(name).ok()) {
+        Some(rule) => Ok(rule),
+        None => Ok(secrets.rules().rule(&names[0])?),
+    }
 }
 
 /// The secret's name in front of what went wrong with it.
@@ -106,9 +97,4 @@ fn about(path: &SecretPath, error: impl Into<Failure>) -> Failure {
 
 fn told(recovery: &Recovery) {
     eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr());
-}
-
-/// None that is locked is asked for before it is needed.
-fn identities(global: &Global, terminal: &Terminal) -> Result<Identities> {
-    identity::load(global, terminal)
 }

@@ -4,9 +4,10 @@ use agenix::{Plan, Recipient, RekeyError};
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{chosen, identities, told};
+use super::{chosen, told};
 use crate::cli::{Global, Rekey};
 use crate::failure::{Failure, Kind, Result};
+use crate::identity;
 use crate::render::Terminal;
 use crate::repository::Repository;
 
@@ -38,12 +39,12 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     if due > 0 {
         let terminal = Terminal::new();
         tell(global, &plan, &secrets.readers(), "rekey");
-        let identities = identities(global, &terminal)?;
+        let identities = identity::load(global, &terminal)?;
         let bar = terminal.add(bar(global, due));
         let done = |done: usize| bar.set_position(done as u64);
         let result = agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &done);
         bar.finish_and_clear();
-        left = result.map_err(failure)?;
+        left = result.map_err(|error| failure(&error))?;
     }
     for path in left.iter().filter(|_| !global.json) {
         say!(
@@ -104,12 +105,12 @@ fn refuse(plan: Plan<'_>) -> Result<()> {
     if plan.failures.is_empty() {
         Ok(())
     } else {
-        Err(failure(RekeyError::Failed { failures: plan.failures }))
+        Err(failure(&RekeyError::Failed { failures: plan.failures }))
     }
 }
 
-fn failure(error: RekeyError) -> Failure {
-    match &error {
+fn failure(error: &RekeyError) -> Failure {
+    match error {
         RekeyError::Stopped => Failure::new(Kind::Interrupted, error.to_string()),
         RekeyError::Commit(cause) => {
             Failure::new(Kind::Unforeseen, format!("{error}: {cause}")).hint(cause.hint())

@@ -5,9 +5,10 @@ use agenix::terminal::{EditorCommand, piped};
 use agenix::{Edited, Empty, Rule, Secrets};
 use remote::question::{self, Echo};
 
-use super::{about, identities, open, told};
+use super::{about, open, told};
 use crate::cli::{Content, Global};
 use crate::failure::{Failure, Kind, Result};
+use crate::identity;
 use crate::render::Terminal;
 use crate::repository::Repository;
 
@@ -18,7 +19,7 @@ pub(crate) fn edit(global: &Global, repository: &Repository, args: &Content) -> 
     if global.dry_run {
         return dry_run("edit", rule);
     }
-    let identities = identities(global, &Terminal::new())?;
+    let identities = identity::load(global, &Terminal::new())?;
     let edited = match piped()? {
         Some(content) => agenix::edit_to(&secrets, rule, &identities, &content, empty(args), &told),
         None => agenix::edit(&secrets, rule, Some(&identities), &editor()?),

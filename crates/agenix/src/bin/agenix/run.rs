@@ -25,10 +25,10 @@ const SHOWN_FAILURES: usize = 10;
 pub(crate) fn decrypt(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
     let (secrets, rules_file) = open(arguments, &[file.to_owned()])?;
     let rule = rule_of(&secrets, file, &rules_file)?;
-    let ciphertext = secrets.read(rule).map_err(|error| Failed::of(file, error))?;
-    let ciphertext = ciphertext.ok_or_else(|| Failed::of(file, SecretError::Missing))?;
+    let ciphertext = secrets.read(rule).map_err(|error| Failed::of(file, &error))?;
+    let ciphertext = ciphertext.ok_or_else(|| Failed::of(file, &SecretError::Missing))?;
     let plaintext = secrets.open(&ciphertext, &identities(arguments, file)?);
-    let plaintext = plaintext.map_err(|error| Failed::of(file, error))?;
+    let plaintext = plaintext.map_err(|error| Failed::of(file, &error))?;
     let mut stdout = std::io::stdout();
     let written = stdout.write_all(plaintext.expose_secret()).and_then(|()| stdout.flush());
     written.map_err(|error| Failed::line(format!("failed to write to standard output: {error}")))
@@ -44,9 +44,9 @@ pub(crate) fn edit(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
     let rule = rule_of(&secrets, file, &rules_file)?;
     let fail =
         |error: EditError| Failed { lines: vec![format!("{}: {error}", file.display())], hint: error.hint() };
-    rule.recipients().map_err(|error| Failed::of(file, error.into()))?;
+    rule.recipients().map_err(|error| Failed::of(file, &error.into()))?;
     // A file that is not there needs no key to make it.
-    let exists = secrets.read(rule).map_err(|error| Failed::of(file, error))?.is_some();
+    let exists = secrets.read(rule).map_err(|error| Failed::of(file, &error))?.is_some();
     let identities = if exists { identities(arguments, file)? } else { Identities::default() };
     let empty = if arguments.allow_empty { Empty::Allowed } else { Empty::Refused };
     let content = piped().map_err(|error| Failed::line(format!("failed to read standard input: {error}")))?;
@@ -248,7 +248,7 @@ impl Failed {
         Self { lines: vec![line.to_owned()], hint: hint.into() }
     }
 
-    fn of(file: &Path, error: SecretError) -> Self {
+    fn of(file: &Path, error: &SecretError) -> Self {
         Self { lines: vec![format!("{}: {error}", file.display())], hint: error.hint() }
     }
 }
