@@ -1,17 +1,20 @@
 //! agenix as a library: who may read which secret, and the encryption that makes it so.
 //!
-//! * [`Rules`]: what `secrets.nix` says, read from the JSON that nix prints for it.
-//! * [`encrypt`], [`decrypt`]: age, in this process.
-//! * [`Identities`]: the private keys to decrypt with; a locked one is asked for once, and only if it can
-//!   help.
-//! * [`recipients_of`], [`agrees`]: who a file is for, read from its header without any key.
-//! * [`write_atomic`]: a ciphertext on disk is the old one or the new one, never something between.
+//! * [`Rules`]: what `secrets.nix` says, read from the JSON that nix prints for [`evaluate_argv`].
+//! * [`Secrets`]: rules and their files together; [`Secrets::survey`] looks at all of them, without a key.
+//! * [`edit`], [`edit_to`], [`write_new`]: change one secret. [`plan`], [`rekey`]: encrypt many anew, all or none.
+//! * [`encrypt`], [`decrypt`]: age, in this process. [`Identities`]: the private keys; a locked one is asked for once,
+//!   and only if it can help.
+//! * [`recipients_of`], [`agrees`]: who a file is for, read from its header.
+//! * [`Lock`], [`Transaction`], [`write_atomic`]: ciphertexts on disk are the old ones or the new ones, never something
+//!   between.
 //!
-//! Why this shape: agenix starts two processes and one nix evaluation a secret; 50 secrets take 3 s and 50
-//! passphrase prompts. Here the rules are evaluated once, keys are unlocked once, and the rest is arithmetic.
+//! Why this shape: agenix starts five processes and two nix evaluations a secret; 50 secrets take 3 s and 50
+//! passphrase prompts. Here the rules are evaluated once, keys are unlocked once, and the rest is arithmetic on all cores.
 //!
-//! Left out on purpose: terminals (the caller asks for passphrases), processes (the caller runs
-//! [`evaluate_argv`]), and names of hosts (the caller knows them, see [`Recipient::named`]).
+//! Without the feature `cli` this crate starts no process (but for age's plugins), asks nobody and prints nothing: who
+//! runs nix, and who knows a passphrase ([`Asker`]), an editor ([`Editor`]) or the names of keys ([`Rules::naming`]), is
+//! the caller. `examples/rekey.rs` is a whole program.
 //!
 //! Secrets are [`secrecy`] values: zeroized when dropped, absent from `Debug`. What this crate cannot reach:
 //! `age` itself does not zeroize the last chunk it encrypted, nor the text of an identity while it parses it.

@@ -1,6 +1,8 @@
 //! The person at the terminal: passphrases, the editor, a pipe.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use remote::question::{self, Echo};
@@ -122,6 +124,16 @@ pub fn piped() -> io::Result<Option<SecretSlice<u8>>> {
             return Ok(Some(SecretSlice::from(Box::<[u8]>::from(all.as_slice()))));
         }
     }
+}
+
+/// Writes a secret to standard output, byte for byte.
+///
+/// # Errors
+/// When it cannot be written: its reader may have gone away.
+pub fn print_secret(secret: &SecretSlice<u8>) -> io::Result<()> {
+    // Past the standard library's buffer, which nobody zeroizes.
+    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    stdout.write_all(secret.expose_secret())
 }
 
 fn is_yes(answer: &str) -> bool {

@@ -4,10 +4,9 @@ mod list;
 mod rekey;
 mod write;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use agenix::secrecy::ExposeSecret;
+use agenix::terminal::print_secret;
 use agenix::{Recovery, Rule, SecretError, SecretPath, Secrets};
 
 use crate::cli::{self, Global, SecretsCommand};
@@ -43,8 +42,7 @@ fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
     let ciphertext = secrets.read(rule)?.ok_or(SecretError::Missing).map_err(|error| about(&path, error))?;
     let identities = identity::load(global, &Terminal::new())?;
     let plaintext = secrets.open(&ciphertext, &identities).map_err(|error| about(&path, error))?;
-    let mut stdout = std::io::stdout();
-    Ok(stdout.write_all(plaintext.expose_secret()).and_then(|()| stdout.flush())?)
+    Ok(print_secret(&plaintext)?)
 }
 
 /// The rules, and which of them a file is for. Only that one has to be right.

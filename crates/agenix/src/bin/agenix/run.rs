@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agenix::nix::{NixError, evaluate_for};
-use agenix::secrecy::{ExposeSecret as _, SecretString};
-use agenix::terminal::{EditorCommand, Person, piped};
+use agenix::secrecy::SecretString;
+use agenix::terminal::{EditorCommand, Person, piped, print_secret};
 use agenix::{
     Due, EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, Recipient,
     RekeyError, Rule, RuleError, SecretError, SecretPath, Secrets, Why,
@@ -29,9 +28,8 @@ pub(crate) fn decrypt(arguments: &Arguments, file: &Path) -> Result<(), Failed> 
     let ciphertext = ciphertext.ok_or_else(|| Failed::of(file, &SecretError::Missing))?;
     let plaintext = secrets.open(&ciphertext, &identities(arguments, file)?);
     let plaintext = plaintext.map_err(|error| Failed::of(file, &error))?;
-    let mut stdout = std::io::stdout();
-    let written = stdout.write_all(plaintext.expose_secret()).and_then(|()| stdout.flush());
-    written.map_err(|error| Failed::line(format!("failed to write to standard output: {error}")))
+    print_secret(&plaintext)
+        .map_err(|error| Failed::line(format!("failed to write to standard output: {error}")))
 }
 
 /// `-e`: from standard input, or with an editor.
