@@ -12,13 +12,14 @@ pub(crate) mod verify;
 
 use std::time::Duration;
 
+use agenix::{Rule, RuleError, Rules};
 use fleet::{Fleet, Host};
 
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::playbook::Plan;
 use crate::render::{Terminal, renderer};
-use crate::repository::Repository;
+use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
 use crate::run::Run;
 use crate::{identity, render};
 
@@ -35,13 +36,24 @@ fn print_or_execute(
         return Ok(());
     }
     let terminal = Terminal::new();
-    let rules = if needs.secrets { Some(repository.rules(fleet)?) } else { None };
+    let rules = if needs.secrets { Some(usable(repository.rules(fleet)?)?) } else { None };
     let identities = identity::load(global, &terminal)?;
     let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
     run.overrides = global.overrides();
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
     run.execute(plan, global.jobs, renderer.as_mut())
+}
+
+/// Told at once, since no step can do without: the tokens' rules evaluate.
+fn usable(rules: Rules) -> Result<Rules> {
+    for token in [SERVER_TOKEN, AGENT_TOKEN] {
+        let recipients = rules.rule(&secret(token)).and_then(Rule::recipients);
+        if let Err(error @ RuleError::Thrown { .. }) = recipients {
+            return Err(error.into());
+        }
+    }
+    Ok(rules)
 }
 
 /// What a plan needs beyond the fleet.

@@ -255,19 +255,23 @@ fn what_the_repository_lacks_is_told() {
 
     let clone = Clone::new();
     fs::write(clone.path().join("hosts/maia/new.nix"), "{ }").unwrap();
-    expect!["✗ git               git does not know hosts/maia/new.nix, so the flake does not see it"]
-        .assert_eq(
-            clone.xtask(&["check"]).expect(3).stdout.lines().find(|line| line.contains("git")).unwrap(),
-        );
+    expect![
+        "✗ git                           git does not know hosts/maia/new.nix, so the flake does not see it"
+    ]
+    .assert_eq(clone.xtask(&["check"]).expect(3).stdout.lines().find(|line| line.contains("git")).unwrap());
 }
 
 #[test]
 fn secrets_nix_that_does_not_evaluate_is_told() {
     let clone = Clone::new();
-    clone.refuses(&["bootstrap-cluster"], 3, &expect![[r#"
-        error: secrets.nix does not evaluate: [admins] in hosts/fleet.toml is empty, so nobody could read a secret after writing it.
-        hint: cargo xtask init
-    "#]]);
+    clone.refuses(
+        &["bootstrap-cluster"],
+        3,
+        &expect![[r#"
+            error: the rule for secrets/k3s-server-token.age does not evaluate: [admins] in hosts/fleet.toml is empty, so nobody could read a secret after writing it.
+            hint: cargo xtask init
+        "#]],
+    );
     fs::write(clone.path().join("secrets.nix"), "{ \"secrets/a.age\".publicKeys = [ nobody ]; }").unwrap();
     clone.refuses(
         &["bootstrap-cluster"],
@@ -282,8 +286,8 @@ fn secrets_nix_that_does_not_evaluate_is_told() {
         &["bootstrap-cluster"],
         3,
         &expect![[r#"
-        error: secrets.nix does not exist in REPO
-    "#]],
+            error: secrets.nix does not exist in this repository
+        "#]],
     );
 }
 
@@ -330,17 +334,19 @@ fn check_tells_all_findings_at_once() {
     fs::remove_dir_all(clone.path().join("hosts/maia")).unwrap();
     let answer = clone.xtask(&["check"]).expect(3);
     expect![[r#"
-        ✓ hosts/fleet.toml  2 hosts, 0 admins
-        ✗ hosts.maia        hosts/maia/default.nix does not exist
-                            hint: write it, importing ../common/base.nix and ./k3s.nix
-        ✗ hosts.ocean       it has no ssh_host_key
-                            hint: cargo xtask init
-        ✓ git               knows every file that the flake needs
-        ✗ secrets.nix       secrets.nix does not evaluate: [admins] in hosts/fleet.toml is empty, so nobody could read a secret after writing it.
-                            hint: cargo xtask init
+        ✓ hosts/fleet.toml              2 hosts, 0 admins
+        ✗ hosts.maia                    hosts/maia/default.nix does not exist
+                                        hint: write it, importing ../common/base.nix and ./k3s.nix
+        ✗ hosts.ocean                   it has no ssh_host_key
+                                        hint: cargo xtask init
+        ✓ git                           knows every file that the flake needs
+        ✗ secrets/k3s-agent-token.age   the rule for secrets/k3s-agent-token.age does not evaluate: [admins] in hosts/fleet.toml is empty, so nobody could read a secret after writing it.
+                                        hint: cargo xtask init
+        ✗ secrets/k3s-server-token.age  the rule for secrets/k3s-server-token.age does not evaluate: [admins] in hosts/fleet.toml is empty, so nobody could read a secret after writing it.
+                                        hint: cargo xtask init
     "#]].assert_eq(&answer.stdout);
     expect![[r#"
-        error: 3 checks failed
+        error: 4 checks failed
     "#]]
     .assert_eq(&answer.stderr);
 }
