@@ -8,7 +8,7 @@ use agenix::{Folder, Recipient, Rules, SecretPath, Secrets};
 use fleet::Fleet;
 use remote::{Cmd, RunError, Tool};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 
 /// The secret that servers join with.
 pub(crate) const SERVER_TOKEN: &str = "secrets/k3s-server-token.age";
@@ -114,7 +114,13 @@ impl Repository {
 
     /// A flake sees only the files that git knows.
     pub(crate) fn let_git_know(&self, secret: &SecretPath) -> Result<()> {
-        Cmd::new("git").args(["add", "--intent-to-add", "--", secret.as_str()]).dir(&self.root).run()?;
+        // A name is a name, and no pattern.
+        let git =
+            Cmd::new("git").args(["--literal-pathspecs", "add", "--intent-to-add", "--", secret.as_str()]);
+        git.dir(&self.root).run().map_err(|error| {
+            let attempt = format!("{secret} is written, and git does not take it");
+            Failure::from(error).of_kind(Kind::Configuration).during(&attempt)
+        })?;
         Ok(())
     }
 

@@ -73,7 +73,10 @@ impl Draft {
     /// Names the folder that is left.
     pub fn close(self) -> Result<(), DraftError> {
         let path = self.folder.path().to_owned();
-        self.folder.close().map_err(|source| DraftError::Left { path, source })
+        match self.folder.close() {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DraftError::Left { path, source }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Folder {
         Err(PlaceError::LeadsOut { path: path.clone(), target: file, repository: self.boundary.clone() })
     }
 
-    /// What `file` may be called in secrets.nix: first as it is named, then as it is called behind symlinks.
+    /// What `file` may be called in secrets.nix: as it is spelt, by its real folder, and behind all symlinks.
     /// A relative `file` is relative to the current folder.
     ///
     /// # Errors
@@ -67,8 +67,9 @@ impl Folder {
             None => return Err(PlaceError::Name(PathError::NoFile { path: file.display().to_string() })),
         };
         let real = behind_symlinks(&named).map_err(io)?;
+        let spelt = spelt(file);
         let mut names = Vec::new();
-        for candidate in [&named, &real] {
+        for candidate in [&spelt, &named, &real] {
             let Ok(inside) = candidate.strip_prefix(&self.root) else { continue };
             let text = inside.to_str().ok_or_else(|| PlaceError::NotUnicode { path: file.to_owned() })?;
             let name = SecretPath::parse(text).map_err(PlaceError::Name)?;
@@ -92,6 +93,20 @@ impl Folder {
         let file = behind_symlinks(&path.in_repository(&self.boundary)).ok()?;
         file.starts_with(&self.boundary).then_some(file)
     }
+}
+
+/// The file as it is spelt, no symlink followed but those to the current folder: a rule may be spelt so. Where `..`
+/// comes after a symlink it is another file, which has no rule then.
+fn spelt(file: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
+    let mut spelt = PathBuf::new();
+    for part in here.join(file).components() {
+        match part {
+            Component::ParentDir => drop(spelt.pop()),
+            part => spelt.push(part),
+        }
+    }
+    spelt
 }
 
 /// The file that `path` means, by its real path.

@@ -49,7 +49,8 @@ impl std::fmt::Display for Recovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an earlier run was cut off: ")?;
         match self.undone.len() {
-            0 => f.write_str("nothing had been replaced")?,
+            0 if self.kept.is_empty() => f.write_str("nothing had been replaced")?,
+            0 => f.write_str("no secret had to be put back")?,
             1 => f.write_str("the secret that it had replaced is as it was before")?,
             many => write!(f, "the {many} secrets that it had replaced are as they were before")?,
         }

@@ -4,6 +4,8 @@
 //! Everything is decrypted and encrypted, on all cores, and lies on disk beside the old files before the first is
 //! replaced; in memory there is one secret a core.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -15,7 +17,7 @@ use crate::identity::Identities;
 use crate::lock::Lock;
 use crate::path::SecretPath;
 use crate::recipient::Recipient;
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleError};
 use crate::secrecy::ExposeSecret as _;
 use crate::secrets::{Failure, SecretError, Secrets};
 use crate::survey::{Finding, Found, State, cores};
@@ -75,17 +77,39 @@ impl Why {
 #[must_use]
 pub fn plan<'r>(secrets: &Secrets, rules: &[&'r Rule], force: bool) -> Plan<'r> {
     let mut plan = Plan::default();
+    let mut seen: BTreeMap<PathBuf, (&SecretPath, Vec<Recipient>)> = BTreeMap::new();
     for Finding { rule, state } in secrets.survey_of(rules) {
+        let path = rule.path();
+        let file = secrets.folder().file(path);
         match state {
-            State::Missing => plan.missing.push(rule.path().clone()),
-            State::Unusable(error) => plan.failures.push(Failure { path: rule.path().clone(), error }),
-            State::Found(found) => match why(rule, &found, force) {
-                Some(why) => plan.due.push(Due { rule, readers: found.readers, why }),
-                None => plan.right.push(rule.path().clone()),
-            },
+            State::Missing => plan.missing.push(path.clone()),
+            // A rule that is wrong, for a file that is not there, harms nobody yet.
+            State::Unusable(SecretError::Rule(_)) if file.as_ref().is_ok_and(|file| !file.exists()) => {
+                plan.missing.push(path.clone());
+            }
+            State::Unusable(error) => plan.failures.push(Failure { path: path.clone(), error }),
+            State::Found(found) => {
+                // Through a symlink two rules may have one file, which cannot be as both want it.
+                let known = file.ok().map(|file| seen.entry(file).or_insert((path, found.readers.clone())));
+                match known {
+                    Some((other, readers)) if *other != path && !same(readers, &found.readers) => {
+                        let error = RuleError::SameFile { rule: path.clone(), other: other.clone() };
+                        plan.failures.push(Failure { path: path.clone(), error: error.into() });
+                    }
+                    Some((other, _)) if *other != path => plan.right.push(path.clone()),
+                    _ => match why(rule, &found, force) {
+                        Some(why) => plan.due.push(Due { rule, readers: found.readers, why }),
+                        None => plan.right.push(path.clone()),
+                    },
+                }
+            }
         }
     }
     plan
+}
+
+fn same(a: &[Recipient], b: &[Recipient]) -> bool {
+    a.len() == b.len() && a.iter().all(|recipient| b.contains(recipient))
 }
 
 fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {

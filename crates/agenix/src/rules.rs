@@ -301,6 +301,14 @@ pub enum RuleError {
         /// The rule's path.
         rule: SecretPath,
     },
+    /// Two rules whose files are one behind symlinks, and that name other keys.
+    #[error("the rules for {rule} and {other} are for one file, and name other keys")]
+    SameFile {
+        /// The rule's path.
+        rule: SecretPath,
+        /// The other's.
+        other: SecretPath,
+    },
     /// A `throw` or an `assert` of secrets.nix.
     #[error("the rule for {rule} does not evaluate{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Thrown {
@@ -361,6 +369,9 @@ impl RuleError {
             Self::NoRule { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
             Self::NoRule { path, .. } => {
                 format!("add to secrets.nix: {:?}.publicKeys = adminKeys;", path.as_str())
+            }
+            Self::SameFile { .. } => {
+                "keep the rule for the file itself, or have both name the same keys".to_owned()
             }
             Self::Twice { rule } => format!("keep one of them, spelt {:?}", rule.as_str()),
             Self::Thrown { hint: Some(hint), .. } => hint.clone(),

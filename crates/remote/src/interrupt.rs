@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP, as a flag that every wait looks at.
+//! Ctrl-C, ctrl-\\, SIGTERM and SIGHUP, as a flag that every wait looks at.
 //!
 //! Children run in process groups of their own, so a terminal's ctrl-C reaches only us: we decide what is ended, in
 //! which order, and no tool is killed half-way behind our back.
@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -14,25 +14,29 @@ static TERMINATED: AtomicBool = AtomicBool::new(false);
 /// How many programs at the terminal have ctrl-C for themselves.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on SIGINT, SIGTERM and a closed terminal's SIGHUP set a flag, and a second one ends the process at once.
+/// From now on SIGINT, SIGQUIT, SIGTERM and a closed terminal's SIGHUP set a flag, and a second one ends the process at once.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
 pub fn watch_for_interrupts() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
     // For the process's life: a handler may do next to nothing, a thread may think.
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(note))?;
     Ok(())
 }
 
 fn note(signal: i32) {
-    if signal == SIGINT && HELD.load(Ordering::SeqCst) > 0 {
+    let held = HELD.load(Ordering::SeqCst) > 0;
+    let from_keyboard = matches!(signal, SIGINT | SIGQUIT);
+    if held && from_keyboard {
         return;
     }
-    if signal == SIGTERM {
+    if !from_keyboard {
         TERMINATED.store(true, Ordering::SeqCst);
     }
-    if STOP.swap(true, Ordering::SeqCst) {
+    // While a program has our terminal, what it works on is ours to clear up: it is ended in order, however often we
+    // are asked.
+    if STOP.swap(true, Ordering::SeqCst) && !held {
         signal_hook::low_level::exit(130);
     }
 }
@@ -42,7 +46,7 @@ pub fn interrupted() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Was it by SIGTERM, which, unlike a terminal's ctrl-C, has reached nobody but us?
+/// Was it by SIGTERM or SIGHUP, which, unlike a terminal's ctrl-C, may have reached nobody but us?
 pub(crate) fn terminated() -> bool {
     TERMINATED.load(Ordering::Relaxed)
 }

@@ -27,7 +27,8 @@ pub enum Echo {
 
 /// Can anybody be asked? Not in a pipe, not in CI.
 pub fn possible() -> bool {
-    io::stdin().is_terminal()
+    // A pipe may be what we read, and the person still there.
+    (io::stdin().is_terminal() || io::stderr().is_terminal()) && open().is_ok()
 }
 
 /// Asks on the terminal itself, whatever standard output is. `None` when nobody answers: interrupted, or end of file.
@@ -35,12 +36,13 @@ pub fn possible() -> bool {
 /// # Errors
 /// When there is no terminal.
 pub fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
-    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    write!(terminal, "{question}")?;
+    let mut terminal = open()?;
+    // First: who types at the very prompt must not see it shown.
     let _hidden = match echo {
         Echo::Hidden => Some(Hidden::new(terminal.try_clone()?)?),
         Echo::Shown => None,
     };
+    write!(terminal, "{question}")?;
     let mut line = Zeroizing::new(Vec::with_capacity(ANSWER_MAX));
     while line.last() != Some(&b'\n') {
         if crate::interrupted() {
@@ -59,6 +61,10 @@ pub fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
     }
     let text = String::from_utf8_lossy(&line);
     Ok(Some(SecretString::from(text.trim_end_matches(['\n', '\r']))))
+}
+
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 /// A terminal without echo, until dropped.

@@ -6,5 +6,6 @@ mod leaks;
 mod lifecycle;
 mod placement;
 mod refusals;
+mod secrets;
 mod stand_ins;
 mod support;

@@ -5,59 +5,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
 
-use crate::support::{Answer, XTASK, in_lab, repository, run, xtask};
-
-/// A repository as `git clone` gives it, in a folder that goes away with it.
-struct Clone {
-    folder: tempfile::TempDir,
-}
-
-impl Clone {
-    fn new() -> Self {
-        let clone = Self { folder: tempfile::tempdir().unwrap() };
-        let copy = ["cp", "-a", "flake.nix", "secrets.nix", "hosts", clone.path().to_str().unwrap()];
-        run(&copy, repository(), &[]).expect(0);
-        clone.git(&["init", "--quiet"]);
-        clone.git(&["add", "--all"]);
-        clone
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn git(&self, args: &[&str]) {
-        run(&[&["git"], args].concat(), self.path(), &[]).expect(0);
-    }
-
-    fn fleet(&self, from: &str, to: &str) -> &Self {
-        let path = self.path().join("hosts/fleet.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from}");
-        fs::write(path, text.replacen(from, to, 1)).unwrap();
-        self
-    }
-
-    fn xtask(&self, args: &[&str]) -> Answer {
-        self.xtask_with(args, &[])
-    }
-
-    fn xtask_with(&self, args: &[&str], env: &[(&str, &str)]) -> Answer {
-        run(&[&[XTASK], args].concat(), self.path(), env)
-    }
-
-    /// Asserts the exit code and the whole of the messages; the clone's own path is shown as `REPO`.
-    #[track_caller]
-    fn refuses(&self, args: &[&str], code: i32, expect: &Expect) {
-        refused(self.xtask(args), code, self.path(), expect);
-    }
-}
-
-#[track_caller]
-fn refused(answer: Answer, code: i32, path: &Path, expect: &Expect) {
-    let answer = answer.expect(code);
-    expect.assert_eq(&answer.stderr.replace(path.to_str().unwrap(), "REPO"));
-}
+use crate::support::{Clone, XTASK, in_lab, refused, run, xtask};
 
 #[test]
 fn what_is_wrong_with_fleet_toml_is_told_with_its_line() {

@@ -1,8 +1,11 @@
 //! What the tests share: a lab to run in, and the tool's answers to look at.
 
+use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
+use expect_test::Expect;
 use lab::Lab;
 
 /// The program under test.
@@ -69,12 +72,75 @@ impl From<Output> for Answer {
 }
 
 /// Any program, with its output captured whole.
-#[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
 pub(crate) fn run(argv: &[&str], dir: &Path, env: &[(&str, &str)]) -> Answer {
+    run_fed(argv, dir, env, b"")
+}
+
+/// The same, with a pipe of these bytes as its standard input.
+#[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
+pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[u8]) -> Answer {
     let mut command = std::process::Command::new(argv[0]);
-    command.args(&argv[1..]).current_dir(dir).envs(env.iter().copied()).stdin(std::process::Stdio::null());
-    let output = command.output().unwrap_or_else(|error| panic!("failed to run {}: {error}", argv[0]));
-    output.into()
+    command.args(&argv[1..]).current_dir(dir).envs(env.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to run {}: {error}", argv[0]));
+    let mut pipe = child.stdin.take().expect("a pipe");
+    std::thread::scope(|scope| {
+        // Beside, since a program may say much before it reads; one that reads nothing is judged by how it ends.
+        scope.spawn(move || pipe.write_all(stdin));
+        child.wait_with_output().expect("its output").into()
+    })
+}
+
+/// A repository as `git clone` gives it, in a folder that goes away with it.
+pub(crate) struct Clone {
+    folder: tempfile::TempDir,
+}
+
+impl Clone {
+    pub(crate) fn new() -> Self {
+        let clone = Self { folder: tempfile::tempdir().unwrap() };
+        let copy = ["cp", "-a", "flake.nix", "secrets.nix", "hosts", clone.path().to_str().unwrap()];
+        run(&copy, repository(), &[]).expect(0);
+        clone.git(&["init", "--quiet"]);
+        clone.git(&["add", "--all"]);
+        clone
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn git(&self, args: &[&str]) {
+        run(&[&["git"], args].concat(), self.path(), &[]).expect(0);
+    }
+
+    pub(crate) fn fleet(&self, from: &str, to: &str) -> &Self {
+        let path = self.path().join("hosts/fleet.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+        self
+    }
+
+    pub(crate) fn xtask(&self, args: &[&str]) -> Answer {
+        self.xtask_with(args, &[])
+    }
+
+    pub(crate) fn xtask_with(&self, args: &[&str], env: &[(&str, &str)]) -> Answer {
+        run(&[&[XTASK], args].concat(), self.path(), env)
+    }
+
+    /// Asserts the exit code and the whole of the messages; the clone's own path is shown as `REPO`.
+    #[track_caller]
+    pub(crate) fn refuses(&self, args: &[&str], code: i32, expect: &Expect) {
+        refused(self.xtask(args), code, self.path(), expect);
+    }
+}
+
+#[track_caller]
+pub(crate) fn refused(answer: Answer, code: i32, path: &Path, expect: &Expect) {
+    let answer = answer.expect(code);
+    expect.assert_eq(&answer.stderr.replace(path.to_str().unwrap(), "REPO"));
 }
 
 /// The tool on the lab's deployer, in the copied repository, against the miniature nixpkgs.

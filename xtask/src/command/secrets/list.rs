@@ -14,6 +14,19 @@ pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
     let findings = secrets.survey();
     if global.json {
         findings.iter().for_each(|finding| say!("{}", json(finding, &known)));
+        for error in secrets.rules().refused() {
+            let finding = error.to_string();
+            say!(
+                "{}",
+                serde_json::json!({ "event": "rule", "state": "refused", "finding": finding, "hint": error.hint() })
+            );
+        }
+        if agenix::was_cut_off(secrets.folder()) {
+            say!(
+                "{}",
+                serde_json::json!({ "event": "rekey", "state": "cut off", "hint": "cargo xtask secrets rekey" })
+            );
+        }
         return Ok(());
     }
     let rows: Vec<Row> = findings.iter().map(|finding| row(finding, &known)).collect();
@@ -24,8 +37,8 @@ pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
             |text: &str, width| console::pad_str(text, width, console::Alignment::Left, None).into_owned();
         let line = format!("{mark} {}  {}  {size}", pad(path, name), pad(who, readers));
         say!("{}", line.trim_end());
-        if let Some(note) = note {
-            say!("  {}  {note}", pad("", name));
+        for line in note {
+            say!("  {}  {line}", pad("", name));
         }
     }
     for error in secrets.rules().refused() {
@@ -45,7 +58,8 @@ struct Row {
     name: String,
     readers: String,
     size: String,
-    note: Option<String>,
+    /// Lines below.
+    note: Vec<String>,
 }
 
 fn row(finding: &Finding<'_>, known: &[Recipient]) -> Row {
@@ -53,10 +67,11 @@ fn row(finding: &Finding<'_>, known: &[Recipient]) -> Row {
     let plain =
         |mark, readers: String, note| Row { mark, name: name.clone(), readers, size: String::new(), note };
     match &finding.state {
-        State::Missing => plain(style("·").dim(), "not there yet".to_owned(), None),
+        State::Missing => plain(style("·").dim(), "not there yet".to_owned(), Vec::new()),
         State::Unusable(error) => {
             let hint = error.hint().map(|hint| format!("{} {hint}", style("hint:").cyan()));
-            plain(style("✗").red().bold(), error.to_string(), hint)
+            let note = [Some(error.to_string()), hint].into_iter().flatten().collect();
+            plain(style("✗").red().bold(), "unusable".to_owned(), note)
         }
         State::Found(found) => {
             let armor = if found.format == Format::Armor { "  armor" } else { "" };
@@ -65,7 +80,7 @@ fn row(finding: &Finding<'_>, known: &[Recipient]) -> Row {
                 name,
                 readers: found.file.described(known),
                 size: format!("{:>9}{armor}", bytes(found.size)),
-                note: note(finding, found, known),
+                note: note(finding, found, known).into_iter().collect(),
             }
         }
     }
@@ -120,8 +135,15 @@ fn json(finding: &Finding<'_>, known: &[Recipient]) -> serde_json::Value {
             "event": "secret", "secret": path, "state": "found",
             "rule": labels(&found.readers), "readers": found.file.described(known),
             "agrees": found.agreement.holds() && found.format == finding.rule.format(),
-            "proven": !found.agreement.unproven, "finding": found.agreement.described(known),
+            "proven": !found.agreement.unproven, "finding": finding_of(finding, found, known),
             "bytes": found.size, "armor": found.format == Format::Armor,
         }),
     }
+}
+
+fn finding_of(finding: &Finding<'_>, found: &Found, known: &[Recipient]) -> String {
+    if found.agreement.holds() && found.format != finding.rule.format() {
+        return "armor is not as the rule says".to_owned();
+    }
+    found.agreement.described(known)
 }

@@ -24,6 +24,9 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     if global.dry_run {
         let plan = agenix::plan(&secrets, &rules, args.force);
         tell(global, &plan, &secrets.readers(), "would rekey");
+        if plan.due.is_empty() && plan.failures.is_empty() {
+            summarise(global, 0, plan.right.len(), plan.missing.len());
+        }
         return refuse(plan);
     }
     let (lock, recovery) = secrets.lock()?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +35,10 @@ pub(crate) fn decrypt(arguments: &Arguments, file: &Path) -> Result<(), Failed> 
 
 /// `-e`: from standard input, or with an editor.
 pub(crate) fn edit(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
+    if reads_key_from_stdin(arguments) && !std::io::stdin().is_terminal() {
+        let line = "standard input cannot be both the private key and the new content";
+        return Err(Failed::hinted(line, "give the key as a file: -i FILE".to_owned()));
+    }
     // As in the original, where a rekey is an edit with the editor `:`.
     if std::env::var("EDITOR").is_ok_and(|editor| editor == ":") {
         return rekey_files(arguments, &[file.to_owned()], true, &|_| {});
@@ -222,6 +227,11 @@ fn identities(arguments: &Arguments, file: &Path) -> Result<Identities, Failed> 
         eprintln!("identities: {}", identities.names().join(", "));
     }
     Ok(identities.asking(Arc::new(Person)))
+}
+
+fn reads_key_from_stdin(arguments: &Arguments) -> bool {
+    let names = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    arguments.identities.iter().any(|file| names.iter().any(|name| file == Path::new(name)))
 }
 
 fn no_editor() -> Failed {
