@@ -54,6 +54,9 @@ pub(crate) struct Global {
     /// Take another source for an input of the flake, any number of times
     #[arg(long, global = true, num_args = 2, value_names = ["NAME", "REF"], action = clap::ArgAction::Append)]
     pub(crate) override_input: Vec<String>,
+    /// How long an activation may take, in seconds; after that and the gate's time the host goes back by itself
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) activation_timeout: u64,
     /// How long a host may take until it passes its gate, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) gate_timeout: u64,

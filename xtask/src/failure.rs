@@ -29,6 +29,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The last lines of the command that failed.
     pub(crate) tail: Vec<String>,
+    /// What became of it.
+    pub(crate) notes: Vec<String>,
     /// What to do.
     pub(crate) hint: Option<String>,
     /// It was told already, step by step; what is left is the exit code.
@@ -39,7 +41,7 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), tail: Vec::new(), hint: None, told: false }
+        Self { kind, message: message.into(), tail: Vec::new(), notes: Vec::new(), hint: None, told: false }
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
@@ -66,6 +68,12 @@ impl Failure {
         self
     }
 
+    /// What became of it, in a line of its own.
+    pub(crate) fn also(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
     /// The same kind, with nothing left to say.
     pub(crate) fn told(kind: Kind) -> Self {
         Self { told: true, ..Self::new(kind, "") }
@@ -76,6 +84,9 @@ impl Failure {
         let mut text = format!("{} {}\n", style("error:").red().bold().for_stderr(), self.message);
         for line in &self.tail {
             text += &format!("  {} {line}\n", style("│").dim().for_stderr());
+        }
+        for note in &self.notes {
+            text += &format!("{} {note}\n", style("note:").yellow().bold().for_stderr());
         }
         if let Some(hint) = &self.hint {
             text += &format!("{} {hint}\n", style("hint:").cyan().bold().for_stderr());

@@ -3,6 +3,7 @@
 //! Children run in process groups of their own, so a terminal's ctrl-C reaches only us: we decide what is ended, in
 //! which order, and no tool is killed half-way behind our back.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,6 +12,11 @@ use signal_hook::iterator::Signals;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static TERMINATED: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// On this thread the flag is not seen.
+    static SHIELDED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// How many programs at the terminal have ctrl-C for themselves.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
@@ -43,7 +49,15 @@ fn note(signal: i32) {
 
 /// Has somebody asked us to stop?
 pub fn interrupted() -> bool {
-    STOP.load(Ordering::Relaxed)
+    STOP.load(Ordering::Relaxed) && !SHIELDED.get()
+}
+
+/// Does something that putting things in order takes, although somebody has asked us to stop. A second time ends it.
+pub fn shielded<T>(work: impl FnOnce() -> T) -> T {
+    let before = SHIELDED.replace(true);
+    let result = work();
+    SHIELDED.set(before);
+    result
 }
 
 /// Was it by SIGTERM or SIGHUP, which, unlike a terminal's ctrl-C, may have reached nobody but us?

@@ -41,6 +41,7 @@ fn print_or_execute(
     let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
     run.overrides = global.overrides();
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
+    run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
     run.execute(plan, global.jobs, renderer.as_mut())
 }

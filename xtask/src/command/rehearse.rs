@@ -51,7 +51,11 @@ fn command(args: &Rehearse) -> Vec<String> {
 fn handed_on(global: &Global) -> Vec<String> {
     let flags = [("--json", global.json), ("--yes", global.yes), ("--verbose", global.verbose)];
     let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned());
-    let numbers = [format!("--jobs={}", global.jobs), format!("--gate-timeout={}", global.gate_timeout)];
+    let numbers = [
+        format!("--jobs={}", global.jobs),
+        format!("--gate-timeout={}", global.gate_timeout),
+        format!("--activation-timeout={}", global.activation_timeout),
+    ];
     flags.chain(numbers).collect()
 }
 

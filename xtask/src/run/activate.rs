@@ -1,8 +1,7 @@
 //! Activation: test first, then boot. No exit code of nixos-rebuild is believed: after each call the host is looked at,
 //! over a fresh connection.
 //!
-//! Today a failed gate leaves the host on the new system with the old boot default. The timer that takes it back is
-//! armed before `rebuild` and disarmed after the gate: here is its place.
+//! Before it the host's way back is armed; see `rollback`.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
 /// The unit in which every nixos-rebuild activates: it outlives a client whose link is lost.
-const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
+pub(super) const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
 /// How long an activation that is under way already is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a host may be away after an activation: it may well have restarted the mesh or sshd.
@@ -36,6 +35,9 @@ impl Run<'_> {
         let built = self.state().built.get(name).cloned().expect("a plan builds before it activates");
         let session = self.session(name);
         wait_until_idle(&session)?;
+        if let Some(told) = self.finish_rollback(name, &session)? {
+            progress.line(&told);
+        }
         match target {
             Target::Running => self.run_system(name, &built, &session, progress),
             Target::Boot => self.boot_system(name, &built, &session, progress),
@@ -62,6 +64,7 @@ impl Run<'_> {
         let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
         self.state().failed_before.insert(name.clone(), failed);
         let token = self.token_on(name, session)?;
+        progress.line(&self.arm(name, session, before.running.as_deref(), built)?);
         let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
         let attempt = format!("failed to activate {name}");
         let after = self.settled(name, &result)?;

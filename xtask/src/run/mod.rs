@@ -6,6 +6,7 @@ mod connect;
 mod gate;
 mod host;
 mod preflight;
+mod rollback;
 mod secret;
 mod token;
 
@@ -35,6 +36,8 @@ pub(crate) struct Run<'a> {
     pub(crate) overrides: Vec<OverrideInput>,
     /// How long a gate may take; zero looks once.
     pub(crate) patience: Duration,
+    /// How long an activation may take before its host goes back by itself.
+    pub(crate) activation_timeout: Duration,
     identities: Identities,
     state: Mutex<State>,
     /// The logins that everything but a gate shares.
@@ -52,6 +55,10 @@ struct State {
     built: HashMap<HostName, Built>,
     /// Units that had failed before the host was activated: only newly failed ones count.
     failed_before: HashMap<HostName, Vec<String>>,
+    /// Hosts that go back by themselves unless they pass their gate.
+    armed: HashMap<HostName, rollback::Armed>,
+    /// Hosts that do not, and why.
+    stays: HashMap<HostName, String>,
     /// Does nixos-rebuild know `--store-path`? Asked once.
     knows_store_path: Option<bool>,
 }
@@ -78,6 +85,7 @@ impl<'a> Run<'a> {
             rules,
             overrides: Vec::new(),
             patience: Duration::ZERO,
+            activation_timeout: Duration::ZERO,
             identities,
             state: Mutex::default(),
             generation: ssh.generation()?,
@@ -106,8 +114,13 @@ impl<'a> Run<'a> {
             Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents),
             Action::Build { host } => self.build(host, progress),
-            Action::Activate { host, target } => self.activate(host, *target, progress),
-            Action::Gate { host, server } => self.gate(host, server.as_ref(), progress),
+            Action::Activate { host, target } => {
+                self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure))
+            }
+            Action::Gate { host, server } => self
+                .gate(host, server.as_ref(), progress)
+                .and_then(|outcome| self.disarm(host).map(|()| outcome))
+                .map_err(|failure| self.undone(host, failure)),
             Action::AgentToken { server } => self.agent_token(server),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lab::Lab;
 
-use crate::support::{in_lab, on, run, xtask};
+use crate::support::{configure, in_lab, on, run, xtask};
 
 fn fleet_file(lab: &Lab) -> std::path::PathBuf {
     lab.deployer().repository().join("hosts/fleet.toml")
@@ -13,15 +13,6 @@ fn fleet_file(lab: &Lab) -> std::path::PathBuf {
 
 fn started(lab: &Lab, host: &str) -> String {
     on(lab, host, "systemctl show k3s.service -p InvocationID --value")
-}
-
-/// Appends to a host's configuration.
-fn configure(lab: &Lab, host: &str, line: &str) -> String {
-    let module = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
-    let old = fs::read_to_string(&module).unwrap();
-    let end = old.rfind('}').unwrap();
-    fs::write(&module, format!("{}{line}\n}}\n", &old[..end])).unwrap();
-    old
 }
 
 #[test]

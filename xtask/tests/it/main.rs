@@ -6,6 +6,7 @@ mod leaks;
 mod lifecycle;
 mod placement;
 mod refusals;
+mod rollback;
 mod secrets;
 mod stand_ins;
 mod support;

@@ -162,3 +162,12 @@ pub(crate) fn on(lab: &Lab, machine: &str, line: &str) -> String {
     assert_eq!(answer.code, 0, "`{line}` on {machine}: {}", answer.stderr);
     answer.stdout.trim().to_owned()
 }
+
+/// Appends to a host's configuration.
+pub(crate) fn configure(lab: &Lab, host: &str, line: &str) -> String {
+    let module = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
+    let old = fs::read_to_string(&module).unwrap();
+    let end = old.rfind('}').unwrap();
+    fs::write(&module, format!("{}{line}\n}}\n", &old[..end])).unwrap();
+    old
+}

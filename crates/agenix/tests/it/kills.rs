@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use agenix::secrecy::ExposeSecret as _;
 use agenix::{Format, Recipient, agrees, decrypt, encrypt, recipients_of};
@@ -86,8 +87,7 @@ impl Set {
 
     /// Runs the example `rekey` behind `prologue`, a line of shell that ends in what it is run by.
     fn run(&self, task: Task, prologue: &str) -> Output {
-        let this = std::env::current_exe().expect("this test's own path");
-        let example = this.parent().and_then(Path::parent).expect("target/debug").join("examples/rekey");
+        let example = example();
         let identity = (task == Task::Rekey).then(|| self.keys.path("me"));
         #[expect(clippy::disallowed_methods, reason = "the process under test")]
         let mut command = Command::new("bash");
@@ -139,6 +139,17 @@ impl Set {
         assert_eq!(self.leftovers(), Vec::<PathBuf>::new(), "{when}");
         said
     }
+}
+
+/// The example `rekey`, built: `cargo test` does so by itself only where it is told nothing about what to test.
+fn example() -> &'static Path {
+    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLE.get_or_init(|| {
+        let package = ["build", "--quiet", "--locked", "--package", "agenix", "--example", "rekey"];
+        must(env!("CARGO"), &package);
+        let this = std::env::current_exe().expect("this test's own path");
+        this.parent().and_then(Path::parent).expect("target/debug").join("examples/rekey")
+    })
 }
 
 fn plaintext(index: usize, size: usize) -> Vec<u8> {

@@ -1,0 +1,275 @@
+//! Taking a host back to the system that it ran before, unless the new one passes its gate.
+//!
+//! A timer on the host itself does it, armed before the activation: so it happens as well when the link is lost, or when
+//! this process is killed. It activates the very system that was recorded, not "the previous generation", which may be one
+//! that failed. Where somebody is there to see that a gate failed, the timer's work is begun at once.
+//!
+//! Left alone is a host where going back would harm: a server whose K3s starts for the first time, or in another version,
+//! since a datastore does not go back.
+
+use std::time::{Duration, Instant};
+
+use agenix::secrecy::SecretSlice;
+use fleet::{HostName, Role};
+use remote::RunError;
+use remote::ssh::Session;
+
+use super::activate::UNIT as ACTIVATION;
+use super::build::short;
+use super::{Built, Run, host};
+use crate::failure::{Failure, Kind, Result};
+
+const TIMER: &str = "xtask-rollback.timer";
+const SERVICE: &str = "xtask-rollback.service";
+/// What the timer adds to the times of activation and gate: for logins, and for a clock of another pace.
+const SLACK: Duration = Duration::from_secs(10);
+/// How long a host that goes back may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Where its script is; gone with a reboot, as the timer is.
+const SCRIPT: &str = "/run/xtask/rollback";
+const POLL: Duration = Duration::from_millis(500);
+
+/// Another activation is not run into: it ends by itself, or by its own time limit.
+const GO_BACK: &str = "\
+n=0
+while systemctl is-active --quiet \"$2\" && [ \"$n\" -lt 900 ]; do sleep 1; n=$((n + 1)); done
+export NIXOS_NO_CHECK=1
+exec \"$1/bin/switch-to-configuration\" test";
+
+/// A timer that is armed.
+#[derive(Clone)]
+pub(super) struct Armed {
+    /// The system that it goes back to.
+    old: String,
+    /// When it does.
+    at: Instant,
+}
+
+impl Run<'_> {
+    /// From now on the host goes back to `old` by itself. Says when, or why it will not.
+    pub(super) fn arm(
+        &self,
+        name: &HostName,
+        session: &Session,
+        old: Option<&str>,
+        built: &Built,
+    ) -> Result<String> {
+        let old = match (old, self.harm_of_going_back(name, session, old, built)?) {
+            (None, _) => return Ok(self.stays(name, "nothing ran there that it could go back to")),
+            (_, Some(reason)) => return Ok(self.stays(name, reason)),
+            (Some(old), None) => old,
+        };
+        let after = self.activation_timeout + self.patience + SLACK;
+        let seconds = format!("--on-active={}", after.as_secs());
+        // As a file: in a unit's command line systemd has a use of its own for `$`.
+        let write = "umask 077; mkdir -p \"${1%/*}\" && cat > \"$1\"";
+        let script = SecretSlice::from(GO_BACK.as_bytes().to_vec());
+        session.run_with_input(["sh", "-c", write, "sh", SCRIPT], script)?;
+        // With the PATH of the session, and that of the old system first: the new one may have broken its own.
+        let start =
+            "old=$1; shift; exec systemd-run --quiet --collect --setenv=PATH=\"$old/sw/bin:$PATH\" \"$@\"";
+        let start = ["sh", "-c", start, "sh", old];
+        let timer = [
+            "--unit=xtask-rollback",
+            "--description=Goes back to the system that ran before, unless a deploy is confirmed",
+            "--timer-property=AccuracySec=1s",
+            &seconds,
+            "--",
+            "sh",
+            SCRIPT,
+            old,
+            ACTIVATION,
+        ];
+        session.run(start.iter().chain(&timer))?;
+        let armed = Armed { old: old.to_owned(), at: Instant::now() + after };
+        self.state().armed.insert(name.clone(), armed);
+        Ok(format!("it goes back to {} in {} s unless it passes its gate", short(old), after.as_secs()))
+    }
+
+    fn stays(&self, name: &HostName, reason: &str) -> String {
+        self.state().stays.insert(name.clone(), reason.to_owned());
+        format!("it will not go back by itself: {reason}")
+    }
+
+    fn harm_of_going_back(
+        &self,
+        name: &HostName,
+        session: &Session,
+        old: Option<&str>,
+        built: &Built,
+    ) -> Result<Option<&'static str>> {
+        if self.host(name).role != Some(Role::Server) {
+            return Ok(None);
+        }
+        match session.run(["test", "-e", k3s::SERVER_TOKEN]) {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(1) => {
+                return Ok(Some("its K3s starts for the first time, and what it makes then stays"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let Some(old) = old else { return Ok(None) };
+        let (before, after) = (k3s_of(session, old)?, k3s_of(session, &built.system)?);
+        let changes = before.is_some() && before != after;
+        Ok(changes.then_some("it changes the version of K3s, whose datastore does not go back"))
+    }
+
+    /// The host passed its gate: it stays. Does nothing where no timer is armed.
+    pub(super) fn disarm(&self, name: &HostName) -> Result<()> {
+        self.state().stays.remove(name);
+        let Some(armed) = self.state().armed.get(name).cloned() else { return Ok(()) };
+        let session = self.open_fresh(name)?;
+        session.run(["systemctl", "stop", TIMER])?;
+        let wanted = self.state().built.get(name).map(|built| built.system.clone());
+        if is_active(&session, SERVICE)? || host::systems(&session)?.running != wanted {
+            let message = format!("{name} took longer than it had, and goes back to {}", short(&armed.old));
+            return Err(Failure::new(Kind::Activation, message)
+                .hint("--activation-timeout and --gate-timeout give it more time".to_owned()));
+        }
+        self.state().armed.remove(name);
+        Ok(())
+    }
+
+    /// What failed, with what became of the host: it is back where it was, or the reason why it is not.
+    pub(super) fn undone(&self, name: &HostName, failure: Failure) -> Failure {
+        let stays = self.state().stays.remove(name);
+        let Some(armed) = self.state().armed.remove(name) else {
+            return match stays {
+                Some(reason) => failure.also(format!(
+                    "not rolled back: {reason}. {name} may run the new system; its boot default is the old one"
+                )),
+                None => failure,
+            };
+        };
+        // Somebody who pressed ctrl-C wants it undone, not left half-way. A second one ends us, and the timer is there.
+        match remote::shielded(|| self.go_back(name, &armed)) {
+            Ok(()) => {
+                let note = format!("rolled back: {name} runs {} again", short(&armed.old));
+                failure.also(note)
+            }
+            Err(problem) => {
+                let kind = if problem.kind == Kind::Unknown { Kind::Unknown } else { failure.kind };
+                let tail = [&failure.tail[..], &problem.tail].concat();
+                let note = format!("not rolled back: {problem}");
+                failure.of_kind(kind).tail(&tail).also(note).hint(problem.hint)
+            }
+        }
+    }
+
+    fn go_back(&self, name: &HostName, armed: &Armed) -> Result<()> {
+        let mut begun = false;
+        loop {
+            let late = Instant::now() > armed.at + PATIENCE;
+            match self.open_fresh(name).and_then(|session| step_back(&session, armed, &mut begun)) {
+                Ok(true) => return Ok(()),
+                Ok(false) if !late => {}
+                Err(failure) if failure.kind == Kind::Unreachable && !late => {}
+                Ok(false) => {
+                    let message = format!("{name} did not go back in time");
+                    return Err(Failure::new(Kind::Activation, message).hint(look(name)));
+                }
+                Err(failure) if failure.kind == Kind::Unreachable => {
+                    let attempt = format!("it is not known whether {name} went back");
+                    return Err(failure.of_kind(Kind::Unknown).during(&attempt).hint(look(name)));
+                }
+                Err(failure) => return Err(failure.hint(look(name))),
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// A deploy that was killed left its timer behind: what it wanted is not waited for, the host goes back first.
+    pub(super) fn finish_rollback(&self, name: &HostName, session: &Session) -> Result<Option<String>> {
+        if !is_active(session, TIMER)? && !is_active(session, SERVICE)? {
+            return Ok(None);
+        }
+        let what = session.run(["systemctl", "show", "--property", "ExecStart", "--value", SERVICE])?.text();
+        let old = what.split_whitespace().find(|word| is_system(word)).map(str::to_owned);
+        let Some(old) = old else {
+            let message = format!("{TIMER} on {name} is none of ours");
+            return Err(
+                Failure::new(Kind::Activation, message).hint(format!("on {name}: systemctl cat {SERVICE}"))
+            );
+        };
+        let armed = Armed { old, at: Instant::now() };
+        remote::shielded(|| self.go_back(name, &armed))?;
+        Ok(Some(format!("an earlier deploy was cut off: went back to {} first", short(&armed.old))))
+    }
+}
+
+/// Is it back? Begins its way if nobody has.
+fn step_back(session: &Session, armed: &Armed, begun: &mut bool) -> Result<bool> {
+    if is_active(session, SERVICE)? {
+        *begun = true;
+        return Ok(false);
+    }
+    let is_back = host::systems(session)?.running.as_deref() == Some(armed.old.as_str());
+    if *begun && is_back {
+        // Whoever began it, the timer has no more to do.
+        let _ = session.run(["systemctl", "stop", TIMER]);
+        return Ok(true);
+    }
+    if *begun {
+        let said =
+            session.run(["journalctl", "--unit", SERVICE, "--lines", "10", "--no-pager", "--output", "cat"]);
+        let said: Vec<String> =
+            said.map(|said| said.text().lines().map(str::to_owned).collect()).unwrap_or_default();
+        return Err(Failure::new(Kind::Activation, "going back failed").tail(&said));
+    }
+    match session.run(["systemctl", "start", "--no-block", SERVICE]) {
+        Ok(_) => *begun = true,
+        // The timer has elapsed, and its unit is gone with its work.
+        Err(RunError::Failed { .. }) if is_back => return Ok(true),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(false)
+}
+
+fn is_active(session: &Session, unit: &str) -> Result<bool> {
+    let state = session.run(["systemctl", "show", "--property", "ActiveState", "--value", unit])?.text();
+    Ok(["active", "activating", "deactivating", "reloading"].contains(&state.as_str()))
+}
+
+fn is_system(word: &str) -> bool {
+    word.starts_with("/nix/store/") && word[11..].split('/').count() == 1 && word.contains("-nixos-system-")
+}
+
+/// Which K3s a system has: `k3s-1.34.2+k3s1`, without the hash, which changes with any dependency.
+fn k3s_of(session: &Session, system: &str) -> Result<Option<String>> {
+    let unit = format!("{system}/etc/systemd/system/k3s.service");
+    match session.run(["sed", "-n", "s/^ExecStart=//p", &unit]) {
+        Ok(output) => Ok(store_name(&output.text())),
+        Err(error) if error.code().is_some() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn store_name(command: &str) -> Option<String> {
+    let path = command.strip_prefix("/nix/store/")?;
+    let (name, _) = path.split_once('/')?;
+    name.split_once('-').map(|(_, name)| name.to_owned())
+}
+
+fn look(name: &HostName) -> String {
+    format!("on {name}: readlink /run/current-system; journalctl -u {SERVICE} -u {ACTIVATION}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_known_without_its_hash() {
+        let name = |hash: &str| store_name(&format!("/nix/store/{hash}-k3s-1.34.2+k3s1/bin/k3s server --x"));
+        assert_eq!(name("abc").as_deref(), Some("k3s-1.34.2+k3s1"));
+        assert_eq!(name("abc"), name("def"));
+        assert_eq!(store_name("/usr/bin/k3s"), None);
+    }
+
+    #[test]
+    fn a_system_is_told_from_other_paths() {
+        assert!(is_system("/nix/store/abc-nixos-system-ocean-25.05"));
+        assert!(!is_system("/nix/store/abc-nixos-system-ocean-25.05/bin/switch-to-configuration"));
+        assert!(!is_system("/nix/store/abc-bash-5.2"));
+    }
+}

@@ -1,0 +1,169 @@
+//! A system that does not pass its gate does not stay: at once where somebody sees it, by the host's own timer where the
+//! link is lost or the deployer is killed. The boot default never points at it.
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use lab::Lab;
+
+use crate::support::{configure, in_lab, on, xtask};
+
+/// A unit that fails: the gate's business.
+const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
+                       serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
+
+#[derive(Debug, PartialEq, Eq)]
+struct Systems {
+    running: String,
+    boot: String,
+}
+
+fn systems(lab: &Lab, host: &str) -> Systems {
+    let running = on(lab, host, "readlink -f /run/current-system");
+    Systems { running, boot: on(lab, host, "readlink -f /nix/var/nix/profiles/system") }
+}
+
+/// Nothing waits there to go back any more.
+fn assert_settled(lab: &Lab, host: &str) {
+    let units = "systemctl list-units --all --plain --no-legend 'xtask-rollback*'";
+    assert_eq!(on(lab, host, units), "", "{host}");
+}
+
+fn wait_for(what: &str, seconds: u64, is: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < Duration::from_secs(seconds), "{what}: not after {seconds} s");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Starts a deploy of maia that cannot pass its gate, and waits until the new system runs there.
+fn begin_in_vain(lab: &Lab, flags: &[&str]) -> (remote::Background, Systems) {
+    xtask(lab, &["bootstrap-cluster"]).expect(0);
+    let before = systems(lab, "maia");
+    configure(lab, "maia", TROUBLE);
+    let log = File::create(lab.deployer().path("/tmp/deploy.log")).unwrap();
+    let deploy = lab.deployer().xtask().args(["deploy", "maia"]).args(flags).spawn(log).unwrap();
+    wait_for("the new system runs", 60, || systems(lab, "maia").running != before.running);
+    (deploy, before)
+}
+
+#[test]
+fn a_host_that_fails_its_gate_is_taken_back_at_once() {
+    in_lab("rollback::a_host_that_fails_its_gate_is_taken_back_at_once", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let (before, ocean) = (systems(lab, "maia"), systems(lab, "ocean"));
+        let module = configure(lab, "maia", TROUBLE);
+        for _ in 0..2 {
+            let answer = xtask(lab, &["deploy", "maia", "--gate-timeout", "1", "-v"]).expect(7);
+            let answer = answer.says("trouble.service failed").says("unless it passes its gate");
+            let answer = answer.says("note: rolled back: maia runs ");
+            assert!(!answer.stderr.contains("not rolled back"), "{}", answer.stderr);
+            assert_eq!(systems(lab, "maia"), before);
+            assert_settled(lab, "maia");
+        }
+        assert_eq!(systems(lab, "ocean"), ocean, "a host of no concern");
+        xtask(lab, &["verify"]).expect(0);
+        // One that passes stays, and its timer is gone.
+        let path = lab.deployer().repository().join("hosts/maia/default.nix");
+        let mended = "environment.etc.mended.text = \"\";\n  system.stateVersion";
+        fs::write(path, module.replacen("system.stateVersion", mended, 1)).unwrap();
+        xtask(lab, &["deploy", "maia"]).expect(0);
+        let after = systems(lab, "maia");
+        assert!(after.running != before.running && after.boot == after.running, "{after:?}");
+        assert_settled(lab, "maia");
+    });
+}
+
+#[test]
+fn a_deployer_that_is_killed_leaves_the_host_to_its_timer() {
+    in_lab("rollback::a_deployer_that_is_killed_leaves_the_host_to_its_timer", |lab| {
+        let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "5", "--activation-timeout", "5"]);
+        drop(deploy);
+        assert_eq!(systems(lab, "maia").boot, before.boot);
+        wait_for("it goes back by itself", 60, || systems(lab, "maia") == before);
+        wait_for("K3s runs again", 30, || {
+            on(lab, "maia", "systemctl is-active k3s.service || true") == "active"
+        });
+        wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
+        assert_settled(lab, "maia");
+    });
+}
+
+#[test]
+fn the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed() {
+    in_lab("rollback::the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed", |lab| {
+        let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
+        drop(deploy);
+        let answer = xtask(lab, &["deploy", "maia", "--gate-timeout", "1", "-v"]).expect(7);
+        answer.says("an earlier deploy was cut off: went back to ").says("note: rolled back: maia runs ");
+        assert_eq!(systems(lab, "maia"), before);
+        assert_settled(lab, "maia");
+    });
+}
+
+#[test]
+fn ctrl_c_while_a_host_is_verified_takes_it_back() {
+    in_lab("rollback::ctrl_c_while_a_host_is_verified_takes_it_back", |lab| {
+        let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
+        on_deployer(lab, "pkill --signal INT --exact xtask --newest");
+        wait_for("it ends", 60, || deploy.ended());
+        let log = fs::read_to_string(lab.deployer().path("/tmp/deploy.log")).unwrap();
+        assert!(log.contains("note: rolled back: maia runs "), "{log}");
+        assert_eq!(systems(lab, "maia"), before);
+        assert_settled(lab, "maia");
+    });
+}
+
+#[test]
+fn an_activation_that_cuts_the_network_is_undone_by_the_host_itself() {
+    in_lab("rollback::an_activation_that_cuts_the_network_is_undone_by_the_host_itself", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let before = systems(lab, "maia");
+        // Down while it runs; going back stops it.
+        let cut = "systemd.services.cut = { wantedBy = [ \"multi-user.target\" ]; serviceConfig = { \
+                   Type = \"oneshot\"; RemainAfterExit = true; ExecStart = \"/usr/sbin/ip link set host0 down\"; \
+                   ExecStop = \"/usr/sbin/ip link set host0 up\"; }; };";
+        configure(lab, "maia", cut);
+        let times = ["--gate-timeout", "10", "--activation-timeout", "20"];
+        let answer = xtask(lab, &[&["deploy", "maia", "-v"][..], &times].concat());
+        assert!([4, 6, 7].contains(&answer.code), "{}: {}", answer.code, answer.stderr);
+        answer.says("note: rolled back: maia runs ");
+        assert_eq!(systems(lab, "maia"), before);
+        assert_settled(lab, "maia");
+        wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
+    });
+}
+
+#[test]
+fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
+    in_lab("rollback::a_server_whose_k3s_starts_first_or_changes_stays_where_it_is", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        // As on a host that is NixOS already and gets its role.
+        on(lab, "ocean", "systemctl stop k3s.service && mv /var/lib/rancher /var/lib/rancher.away");
+        let module = configure(lab, "ocean", TROUBLE);
+        let first = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);
+        first.says("note: not rolled back: its K3s starts for the first time");
+        on(
+            lab,
+            "ocean",
+            "systemctl stop k3s.service && rm -r /var/lib/rancher && mv /var/lib/rancher.away /var/lib/rancher",
+        );
+        let path = lab.deployer().repository().join("hosts/ocean/default.nix");
+        fs::write(&path, &module).unwrap();
+        xtask(lab, &["deploy", "ocean"]).expect(0);
+        let before = systems(lab, "ocean");
+        configure(lab, "ocean", &format!("{TROUBLE}\nservices.k3s.package = pkgs.k3s_1_33;"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1)).unwrap();
+        let changed = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);
+        changed.says("note: not rolled back: it changes the version of K3s");
+        let after = systems(lab, "ocean");
+        assert!(after.running != before.running && after.boot == before.boot, "{after:?}");
+        assert_settled(lab, "ocean");
+    });
+}
+
+fn on_deployer(lab: &Lab, line: &str) {
+    lab.deployer().command("sh").args(["-c", line]).run().unwrap();
+}
