@@ -35,12 +35,24 @@ pub fn decrypt(ciphertext: &[u8], identities: &Identities) -> Result<SecretSlice
             }
         };
         for key in keys.iter() {
+            // One plugin at a time: they share a person, and perhaps a hardware key. And one that failed is not started
+            // again for the next file: it might be told a wrong PIN once too often.
+            let turn = matches!(key, OpenKey::Plugin(_)).then(|| identities.turn());
+            if let (Some(_), Unlock::GaveUp { said }) = (&turn, identities.unlock(index)) {
+                failure = failure.or(Some(DecryptError::Plugin { said }));
+                break;
+            }
             match try_key(ciphertext, key, identities) {
                 Ok(Some(plaintext)) => return Ok(plaintext),
                 Ok(None) => {}
                 // The key fitted. Another one, and another passphrase, would end here again.
                 Err(DecryptError::Altered) => return Err(DecryptError::Altered),
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => {
+                    if let DecryptError::Plugin { said } = &error {
+                        identities.give_up(index, said);
+                    }
+                    failure = failure.or(Some(error));
+                }
             }
         }
     }
@@ -102,6 +114,7 @@ impl From<Unlock> for DecryptError {
         match refused {
             Unlock::WrongPassphrase { name } => Self::WrongPassphrase { identity: name },
             Unlock::Unusable { name, problem } => Self::IdentityUnusable { identity: name, problem },
+            Unlock::GaveUp { said } => Self::Plugin { said },
             Unlock::Declined { name } => Self::PassphraseNeeded { identity: name },
             Unlock::Open(_) => unreachable!("an open key was not refused"),
         }

@@ -22,7 +22,7 @@ const RAMFS: FsWord = 0x8584_58f6;
 
 /// A file for an editor. Dropped, it is gone, and all that lies beside it.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     folder: TempDir,
     file: PathBuf,
 }
@@ -33,7 +33,7 @@ impl Draft {
     ///
     /// # Errors
     /// When there is no tmpfs to write to.
-    pub fn new(name: &str, content: Option<&[u8]>) -> Result<Self, DraftError> {
+    pub(crate) fn new(name: &str, content: Option<&[u8]>) -> Result<Self, DraftError> {
         let place = tmpfs().ok_or(DraftError::NoTmpfs)?;
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("agenix.").permissions(private).tempdir_in(place)?;
@@ -46,7 +46,7 @@ impl Draft {
 
     /// What the editor opens.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.file
     }
 
@@ -54,7 +54,7 @@ impl Draft {
     ///
     /// # Errors
     /// When it left something that cannot be read.
-    pub fn read(&self) -> Result<Option<SecretSlice<u8>>, DraftError> {
+    pub(crate) fn read(&self) -> Result<Option<SecretSlice<u8>>, DraftError> {
         let mut file = match fs::File::open(&self.file) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -71,7 +71,7 @@ impl Draft {
     ///
     /// # Errors
     /// Names the folder that is left.
-    pub fn close(self) -> Result<(), DraftError> {
+    pub(crate) fn close(self) -> Result<(), DraftError> {
         let path = self.folder.path().to_owned();
         match self.folder.close() {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DraftError::Left { path, source }),

@@ -61,6 +61,7 @@ pub fn edit(
 ) -> Result<Edited, EditError> {
     // Before anybody types: a rule that cannot be used would have it typed for nothing.
     rule.recipients().map_err(SecretError::from)?;
+    put_in_order(secrets, &|recovery| editor.recovered(recovery))?;
     let mut before = secrets.read(rule)?;
     let content = match (&before, identities) {
         (Some(before), Some(identities)) => Some(secrets.open(before, identities)?),
@@ -104,6 +105,7 @@ pub fn edit_to(
     empty: Empty,
     on_recovery: &dyn Fn(&Recovery),
 ) -> Result<Edited, EditError> {
+    put_in_order(secrets, on_recovery)?;
     let before = secrets.read(rule)?;
     if let Some(before) = &before {
         let old = secrets.open(before, identities)?;
@@ -126,8 +128,17 @@ pub fn write_new(
     empty: Empty,
     on_recovery: &dyn Fn(&Recovery),
 ) -> Result<(), EditError> {
+    put_in_order(secrets, on_recovery)?;
     let before = secrets.read(rule)?;
     write(secrets, rule, content, before.as_deref(), empty, on_recovery)
+}
+
+/// Before anything is read: what a run that was cut off left half-way is no content to start from.
+fn put_in_order(secrets: &Secrets, on_recovery: &dyn Fn(&Recovery)) -> Result<(), EditError> {
+    if let (_, Some(recovery)) = secrets.lock().map_err(SecretError::from)? {
+        on_recovery(&recovery);
+    }
+    Ok(())
 }
 
 fn write(

@@ -34,6 +34,28 @@ impl Folder {
         Ok(Self { root, boundary })
     }
 
+    /// The repository around it; itself, where there is none.
+    #[must_use]
+    pub fn boundary(&self) -> &Path {
+        &self.boundary
+    }
+
+    /// Where what is ours alone can lie, and no commit of anybody can put a file: git's own folder. Without git, the
+    /// folder itself.
+    pub(crate) fn private(&self) -> PathBuf {
+        let git = self.boundary.join(".git");
+        if git.is_dir() {
+            return git;
+        }
+        // A worktree and a submodule have a file there that says where it is.
+        let elsewhere = fs::read_to_string(&git).ok();
+        let elsewhere = elsewhere.as_deref().and_then(|text| text.trim().strip_prefix("gitdir: "));
+        match elsewhere.map(|path| self.boundary.join(path)) {
+            Some(folder) if folder.is_dir() => folder,
+            _ => self.boundary.clone(),
+        }
+    }
+
     /// Its real path.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -91,7 +113,8 @@ impl Folder {
     /// The reverse of [`Folder::below_boundary`]; `None` where it leads out by now.
     pub(crate) fn in_boundary(&self, path: &SecretPath) -> Option<PathBuf> {
         let file = behind_symlinks(&path.in_repository(&self.boundary)).ok()?;
-        file.starts_with(&self.boundary).then_some(file)
+        let is_git_s = path.as_str().split('/').any(|part| part == ".git");
+        (file.starts_with(&self.boundary) && !is_git_s).then_some(file)
     }
 }
 

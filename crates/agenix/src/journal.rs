@@ -4,8 +4,8 @@
 //! It only knows one direction, back: the old files still lie beside the new ones, and a rename needs no space. A file
 //! is put back only if its content is the one that the transaction wrote; what somebody else wrote since is kept.
 //!
-//! The journal comes from a file of the repository and is believed accordingly: paths inside the repository, names of
-//! our own temporary files, contents by their digests.
+//! It lies in git's own folder, where no commit can put one, and is believed no further than need be: paths inside the
+//! repository, names of our own temporary files, contents by their digests.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,12 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::folder::{Folder, folder_of};
 use crate::path::SecretPath;
-use crate::write::{PREFIX, STAGED, sync_folders, temporary};
+use crate::write::{STAGED, is_temporary, sync_folders, temporary};
 
-/// Its name, in the folder of the rules.
+/// Its name. In git's own folder no commit can put one.
 const NAME: &str = ".agenix.journal";
-/// What an old content ends with while a transaction replaces it.
-pub(crate) const BACKUP: &str = ".old";
 
 /// One file of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub(crate) struct Journal;
 impl Journal {
     /// Is there one: has a transaction been cut off half-way?
     pub(crate) fn exists(folder: &Folder) -> bool {
-        folder.root().join(NAME).exists()
+        folder.private().join(NAME).exists()
     }
 
     /// From here on the transaction can be undone.
@@ -86,28 +84,31 @@ impl Journal {
             files.push(json!({ "target": relative(target)?, "backup": backup, "new": new }));
         }
         let text = format!("{}\n", json!({ "agenix": 1, "files": files }));
-        let mut file = temporary(folder.root(), STAGED)?;
+        let mut file = temporary(&folder.private(), STAGED)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(folder.root().join(NAME)).map_err(|error| error.error)?;
-        sync_folders([folder.root().to_owned()])
+        file.persist(folder.private().join(NAME)).map_err(|error| error.error)?;
+        sync_folders([folder.private()])
     }
 
-    /// From here on the transaction stands.
+    /// From here on the transaction stands. That the disk knows it is not waited for: a journal that came back after a
+    /// power cut would find the old contents gone and leave the new ones as they are.
     pub(crate) fn remove(folder: &Folder) -> io::Result<()> {
-        fs::remove_file(folder.root().join(NAME))?;
-        sync_folders([folder.root().to_owned()])
+        fs::remove_file(folder.private().join(NAME))?;
+        let _ = sync_folders([folder.private()]);
+        Ok(())
     }
 
     /// Undoes what the journal tells of, if there is one, and removes it.
     pub(crate) fn undo(folder: &Folder) -> io::Result<Option<Recovery>> {
-        let text = match fs::read_to_string(folder.root().join(NAME)) {
+        let text = match fs::read_to_string(folder.private().join(NAME)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let entries = read(folder, &text).ok_or_else(|| {
-            io::Error::other(format!("{NAME} is not one of ours; remove it if you know why"))
+            let path = folder.private().join(NAME);
+            io::Error::other(format!("{} is not one of ours; remove it if you know why", path.display()))
         })?;
         let mut recovery = Recovery::default();
         for entry in &entries {
@@ -163,8 +164,7 @@ fn read(folder: &Folder, text: &str) -> Option<Vec<Entry>> {
 }
 
 fn is_backup(path: &Path, target: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    folder_of(path) == folder_of(target) && name.starts_with(PREFIX) && name.ends_with(BACKUP)
+    folder_of(path) == folder_of(target) && path.file_name().is_some_and(is_temporary)
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> String {

@@ -55,7 +55,7 @@ pub use age::secrecy;
 
 pub use agreement::{Agreement, Extra, agrees};
 pub use decrypt::{DecryptError, decrypt};
-pub use draft::{Draft, DraftError};
+pub use draft::DraftError;
 pub use edit::{EditError, Edited, Editor, Empty, edit, edit_to, write_new};
 pub use encrypt::{EncryptError, Format, encrypt};
 pub use evaluate::{evaluate_argv, evaluate_one_argv};

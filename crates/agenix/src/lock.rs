@@ -1,22 +1,22 @@
-//! One writer at a time in a folder of secrets, and what the one before left behind.
+//! One writer at a time in a repository, and what the one before left behind.
 //!
-//! The lock is the kernel's, on the folder itself: no file to leave behind, and it is free when its holder dies.
-//! Who gets it puts things in order first: a rekey that was cut off is undone, temporary files are removed.
+//! The lock is the kernel's, on the repository's own folder: no file to leave behind, and it is free when its holder
+//! dies. Who gets it puts things in order first: a rekey that was cut off is undone, temporary files are removed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::folder::{Folder, folder_of};
-use crate::journal::{BACKUP, Journal, Recovery};
+use crate::journal::{Journal, Recovery};
 use crate::rules::Rules;
-use crate::write::{PREFIX, STAGED};
+use crate::write::is_temporary;
 
-/// Others hold it for the time of a rekey, which is a second at most.
+/// Others hold it while they write; who is asked for a passphrase is asked before.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
@@ -28,12 +28,13 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits up to 10 s for the other writers of `folder`, then clears up. `rules` says where temporary files may lie.
+    /// Waits up to 10 s for the other writers of the repository around `folder`, then clears up. `rules` says where
+    /// temporary files may lie.
     ///
     /// # Errors
     /// When another writer keeps it, or the clearing up does not work.
     pub fn take(folder: &Folder, rules: &Rules) -> Result<(Self, Option<Recovery>), LockError> {
-        let held = File::open(folder.root()).map_err(LockError::Unlockable)?;
+        let held = File::open(folder.boundary()).map_err(LockError::Unlockable)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match flock(&held, FlockOperation::NonBlockingLockExclusive) {
@@ -48,7 +49,7 @@ impl Lock {
         }
         let lock = Self { folder: folder.clone(), _held: held };
         let mut recovery = Journal::undo(folder).map_err(|source| LockError::Recovery { source })?;
-        let removed = lock.sweep(rules).map_err(|source| LockError::Recovery { source })?;
+        let removed = lock.sweep(rules);
         if removed > 0 {
             recovery.get_or_insert_default().leftovers += removed;
         }
@@ -61,25 +62,21 @@ impl Lock {
         &self.folder
     }
 
-    /// Removes what writers that were killed left: nobody else can be writing now.
-    fn sweep(&self, rules: &Rules) -> io::Result<usize> {
+    /// Removes what writers that were killed left: nobody else can be writing now. What cannot be removed harms nobody.
+    fn sweep(&self, rules: &Rules) -> usize {
         let places = rules.iter().filter_map(|rule| self.folder.file(rule.path()).ok());
         let mut folders: BTreeSet<PathBuf> = places.map(|file| folder_of(&file)).collect();
         folders.insert(self.folder.root().to_owned());
-        let mut removed = 0;
-        for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                if name.starts_with(PREFIX) && (name.ends_with(STAGED) || name.ends_with(BACKUP)) {
-                    fs::remove_file(entry.path())?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
+        folders.iter().map(|folder| sweep(folder)).sum()
     }
+}
+
+fn sweep(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| {
+        is_temporary(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file())
+    });
+    ours.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
 }
 
 /// Why nothing may be written now.
@@ -92,7 +89,7 @@ pub enum LockError {
         seconds: u64,
     },
     /// The folder cannot be locked.
-    #[error("failed to lock the folder of the rules")]
+    #[error("failed to lock the repository")]
     Unlockable(#[source] io::Error),
     /// What a writer that was cut off left behind could not be put in order.
     #[error("failed to undo a rekey that was cut off")]
@@ -107,12 +104,10 @@ impl LockError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Busy { .. } => {
-                "wait for it, or look for it: fuser --verbose . (in the folder of secrets.nix)"
-            }
+            Self::Busy { .. } => "wait for it, or look for it: fuser --verbose . (in the repository's root)",
             Self::Unlockable(_) => "on a network file system that knows no locks, work in a local clone",
             Self::Recovery { .. } => {
-                "put right what the reason says and run it again; the files beside are its .agenix.*.old"
+                "put right what the reason says and run it again; the old files are the .agenix.*.old beside them"
             }
         }
         .to_owned()

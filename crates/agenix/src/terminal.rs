@@ -6,13 +6,15 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use remote::question::{self, Echo};
-use remote::{Cmd, RunError};
+use remote::{Cmd, Tidy};
 
 use crate::edit::{EditError, Editor};
 use crate::identity::{Asker, LockedKey};
 use crate::journal::Recovery;
 use crate::secrecy::zeroize::Zeroizing;
 use crate::secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use crate::secrets::SecretError;
+use crate::transaction::CommitError;
 
 /// Asks on the terminal; where there is none, nobody answers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,6 +56,8 @@ impl Asker for Person {
 pub struct EditorCommand {
     /// Program and arguments, as agenix takes them: split at white space, seen by no shell.
     argv: Vec<String>,
+    /// Its file has to be removed, however often we are asked to stop.
+    _tidy: Tidy,
 }
 
 impl EditorCommand {
@@ -63,7 +67,7 @@ impl EditorCommand {
         let words = |name| {
             let value = std::env::var(name).ok()?;
             let argv: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
-            (!argv.is_empty()).then_some(Self { argv })
+            (!argv.is_empty()).then(|| Self { argv, _tidy: Tidy::new() })
         };
         words("EDITOR").or_else(|| words("VISUAL"))
     }
@@ -72,11 +76,15 @@ impl EditorCommand {
 impl Editor for EditorCommand {
     fn edit(&self, file: &Path) -> Result<(), String> {
         let program = &self.argv[0];
-        match Cmd::new(program).args(&self.argv[1..]).arg(file).run_interactively() {
+        if remote::find(program).is_none() {
+            return Err(format!("{program} is not on the PATH"));
+        }
+        // What the editor writes beside the file, or in its place, is its owner's alone, too.
+        let private = Cmd::new("sh").args(["-c", "umask 077; exec \"$@\"", "sh"]);
+        match private.args(&self.argv).arg(file).run_interactively() {
             _ if remote::interrupted() => Err("it was interrupted".to_owned()),
             Ok(0) => Ok(()),
             Ok(code) => Err(format!("{program} ended with exit code {code}")),
-            Err(RunError::Missing { program }) => Err(format!("{program} is not on the PATH")),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -88,6 +96,11 @@ impl Editor for EditorCommand {
         }
         if !question::possible() {
             return false;
+        }
+        if matches!(why, EditError::Secret(SecretError::Commit(CommitError::Changed { .. }))) {
+            let question = "Open the editor again, to overwrite their content with yours? [y/N] ";
+            let answer = question::ask(question, Echo::Shown).ok().flatten();
+            return answer.is_some_and(|answer| is_yes(answer.expose_secret()));
         }
         let answer = question::ask("Open the editor again, with what you typed? [Y/n] ", Echo::Shown);
         answer.ok().flatten().is_some_and(|answer| {
@@ -120,7 +133,12 @@ pub fn piped() -> io::Result<Option<SecretSlice<u8>>> {
             all = wider;
         }
         let room = (all.capacity() - all.len()) as u64;
-        if stdin.by_ref().take(room).read_to_end(&mut all)? == 0 {
+        let read = stdin.by_ref().take(room).read_to_end(&mut all)?;
+        if remote::interrupted() {
+            // Its other end was interrupted as well, and the end of file is none.
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if read == 0 {
             return Ok(Some(SecretSlice::from(Box::<[u8]>::from(all.as_slice()))));
         }
     }

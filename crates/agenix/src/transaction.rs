@@ -8,16 +8,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempPath;
 
 use crate::folder::{PlaceError, folder_of};
-use crate::journal::{self, BACKUP, Entry, Journal};
+use crate::journal::{self, Entry, Journal};
 use crate::lock::Lock;
 use crate::path::SecretPath;
-use crate::write::{WriteError, make_folders, stage, sync_folders, temporary};
+use crate::write::{BACKUP, WriteError, make_folders, stage, sync_folders, temporary};
 
 /// New contents of secrets, beside the old ones. Dropped without [`Transaction::commit`], it leaves nothing behind.
 #[derive(Debug)]
@@ -72,44 +73,32 @@ impl<'a> Transaction<'a> {
     pub fn commit(self) -> Result<(), CommitError> {
         let folder = self.lock.folder();
         let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if staged.is_empty() {
-            return Ok(());
-        }
         staged.sort_by(|a, b| a.path.cmp(&b.path));
-        staged.iter().try_for_each(Staged::check)?;
-        if staged.len() == 1 {
-            // A rename is all or nothing by itself.
-            return replace(staged);
+        if let [_] = &staged[..] {
+            return staged.remove(0).replace_alone();
         }
         // Gone on every way out from here: after a rename they are second names of nothing.
-        let mut backups = Vec::new();
-        let mut entries = Vec::new();
-        for file in &staged {
-            let fail = |step| move |source| WriteError { path: file.target.clone(), step, source };
-            let backup = match &file.before {
-                Some(_) => Some(back_up(&file.target).map_err(fail("keep its old content"))?),
-                None => None,
-            };
-            entries.push(Entry {
-                target: file.target.clone(),
-                backup: backup.as_ref().map(|path| path.to_path_buf()),
-                new: file.digest.clone(),
-            });
-            backups.extend(backup);
-        }
+        let backups = staged.iter().map(Staged::back_up).collect::<Result<Vec<_>, _>>()?;
+        let entries: Vec<Entry> =
+            staged.iter().zip(&backups).map(|(file, backup)| file.entry(backup)).collect();
         let folders: BTreeSet<PathBuf> = entries.iter().map(|entry| folder_of(&entry.target)).collect();
         let fail = |step| {
-            move |source| CommitError::Write(WriteError { path: folder.root().to_owned(), step, source })
+            move |source| CommitError::Write(WriteError { path: folder.boundary().to_owned(), step, source })
         };
         sync_folders(folders.iter().cloned()).map_err(fail("sync its folders"))?;
-        Journal::write(folder, &entries).map_err(fail("write the journal"))?;
-        let replaced = replace(staged).and_then(|()| Journal::remove(folder).map_err(fail("finish")));
+        let replaced = Journal::write(folder, &entries)
+            .map_err(fail("write the journal"))
+            .and_then(|()| {
+                staged.into_iter().zip(&backups).try_for_each(|(file, backup)| file.replace(backup))
+            })
+            .and_then(|()| sync_folders(folders).map_err(fail("sync its folders")))
+            .and_then(|()| Journal::remove(folder).map_err(fail("remove the journal")));
         let Err(cause) = replaced else { return Ok(()) };
         match Journal::undo(folder) {
             Ok(_) => Err(cause),
             Err(undo) => {
                 // The next run needs them.
-                backups.into_iter().for_each(|backup| drop(backup.keep()));
+                backups.into_iter().flatten().for_each(|backup| drop(backup.keep()));
                 Err(CommitError::Stuck { cause: Box::new(cause), undo })
             }
         }
@@ -117,29 +106,69 @@ impl<'a> Transaction<'a> {
 }
 
 impl Staged {
-    /// Its file is still the one that it was made from.
-    fn check(&self) -> Result<(), CommitError> {
-        let fail = |source| WriteError { path: self.target.clone(), step: "read it again", source };
-        let now = journal::digest_of_file(&self.target).map_err(fail)?;
-        if now == self.before { Ok(()) } else { Err(CommitError::Changed { path: self.path.clone() }) }
+    fn fail(&self, step: &'static str) -> impl FnOnce(io::Error) -> WriteError + use<> {
+        let path = self.target.clone();
+        move |source| WriteError { path, step, source }
+    }
+
+    /// A rename is all or nothing by itself.
+    fn replace_alone(self) -> Result<(), CommitError> {
+        let now = journal::digest_of_file(&self.target).map_err(self.fail("read it again"))?;
+        if now != self.before {
+            return Err(CommitError::Changed { path: self.path });
+        }
+        let (fail, path) = (self.fail("replace it"), self.path);
+        self.new.persist(&self.target).map_err(|error| fail(error.error))?;
+        sync_folders([folder_of(&self.target)]).map_err(|source| CommitError::Unsynced { path, source })
+    }
+
+    /// A second name for the old content; a copy where the file system has no second names.
+    fn back_up(&self) -> Result<Option<TempPath>, CommitError> {
+        let kept = match &self.before {
+            Some(_) => Some(back_up(&self.target).map_err(self.fail("keep its old content"))?),
+            None => None,
+        };
+        let found = match &kept {
+            Some(kept) => journal::digest_of_file(kept),
+            None => journal::digest_of_file(&self.target),
+        };
+        if found.map_err(self.fail("read it again"))? != self.before {
+            return Err(CommitError::Changed { path: self.path.clone() });
+        }
+        Ok(kept)
+    }
+
+    fn entry(&self, backup: &Option<TempPath>) -> Entry {
+        let backup = backup.as_ref().map(|path| path.to_path_buf());
+        Entry { target: self.target.clone(), backup, new: self.digest.clone() }
+    }
+
+    /// Only while the file is still the one that was backed up: somebody may have been quicker.
+    fn replace(self, backup: &Option<TempPath>) -> Result<(), CommitError> {
+        let is_same = match backup {
+            Some(backup) => same_file(&self.target, backup, self.before.as_deref()),
+            None => fs::symlink_metadata(&self.target).map(|_| false).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(true),
+                _ => Err(error),
+            }),
+        };
+        if !is_same.map_err(self.fail("look at it again"))? {
+            return Err(CommitError::Changed { path: self.path });
+        }
+        let fail = self.fail("replace it");
+        Ok(self.new.persist(&self.target).map_err(|error| fail(error.error))?)
     }
 }
 
-fn replace(staged: Vec<Staged>) -> Result<(), CommitError> {
-    let mut folders = BTreeSet::new();
-    for Staged { target, new, .. } in staged {
-        let fail = |source| WriteError { path: target.clone(), step: "replace it", source };
-        new.persist(&target).map_err(|error| fail(error.error))?;
-        folders.insert(folder_of(&target));
+/// One file under two names, not written to since; or, where it had to be copied, the same content.
+fn same_file(target: &Path, backup: &Path, before: Option<&str>) -> io::Result<bool> {
+    let (now, kept) = (fs::symlink_metadata(target)?, fs::symlink_metadata(backup)?);
+    if (now.dev(), now.ino()) == (kept.dev(), kept.ino()) {
+        return Ok(true);
     }
-    for folder in folders {
-        let fail = |source| WriteError { path: folder.clone(), step: "sync it", source };
-        sync_folders([folder.clone()]).map_err(fail)?;
-    }
-    Ok(())
+    Ok(journal::digest_of_file(target)?.as_deref() == before)
 }
 
-/// A second name for a file's content; a copy where the file system has no second names.
 fn back_up(target: &Path) -> io::Result<TempPath> {
     let backup = temporary(&folder_of(target), BACKUP)?;
     let path = backup.into_temp_path();
@@ -172,6 +201,14 @@ pub enum CommitError {
         /// The secret.
         path: SecretPath,
     },
+    /// It is replaced, and a power cut may still undo it.
+    #[error("{path} is replaced, and its folder could not be synced: {source}")]
+    Unsynced {
+        /// The secret.
+        path: SecretPath,
+        /// Why.
+        source: io::Error,
+    },
     /// Replacing failed, and so did putting things back. The journal is there for the next run.
     #[error("{cause}; and putting things back failed as well: {undo}")]
     Stuck {
@@ -189,6 +226,7 @@ impl CommitError {
         match self {
             Self::Place(error) => Some(error.hint()),
             Self::Write(error) => error.hint(),
+            Self::Unsynced { .. } => Some("sync".to_owned()),
             Self::Changed { .. } => Some("run it again: it starts from what is there now".to_owned()),
             Self::Stuck { .. } => Some(
                 "put the reason right and run it again: it undoes what was done, first of all".to_owned(),

@@ -7,6 +7,7 @@
 //!
 //! Left out: many files at once: that is [`crate::Transaction`]'s.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
@@ -23,6 +24,8 @@ const NEW_FILE_MODE: u32 = 0o644;
 pub(crate) const PREFIX: &str = ".agenix.";
 /// What a new content ends with until it is in its place.
 pub(crate) const STAGED: &str = ".tmp";
+/// What an old content ends with while a transaction replaces it.
+pub(crate) const BACKUP: &str = ".old";
 
 /// Writes `bytes` to `path`, wholly or not at all. An existing file keeps its mode and owner, a symlink stays and
 /// what it points to is replaced, folders are made.
@@ -61,9 +64,20 @@ pub(crate) fn temporary(folder: &Path, suffix: &str) -> io::Result<NamedTempFile
     tempfile::Builder::new().prefix(PREFIX).suffix(suffix).tempfile_in(folder)
 }
 
+/// Is it the name of one of these, or of the second name of an old content? As `tempfile` makes them, and no other.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let middle = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+    let middle = middle.and_then(|name| name.strip_suffix(STAGED).or_else(|| name.strip_suffix(BACKUP)));
+    middle.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// A rename is on disk when its folder is; a new folder, when the one above it is.
 pub(crate) fn sync_folders(folders: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
-    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
+    folders.into_iter().try_for_each(|folder| match File::open(folder)?.sync_all() {
+        // Some file systems have no such thing for folders, and nothing better.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    })
 }
 
 /// Makes `folder` and those above it; returns the folders that got a new entry by it.

@@ -12,6 +12,9 @@ use signal_hook::iterator::Signals;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static TERMINATED: AtomicBool = AtomicBool::new(false);
+/// How many things have to be cleared up.
+static TIDY: AtomicUsize = AtomicUsize::new(0);
+
 thread_local! {
     /// On this thread the flag is not seen.
     static SHIELDED: Cell<bool> = const { Cell::new(false) };
@@ -40,10 +43,28 @@ fn note(signal: i32) {
     if !from_keyboard {
         TERMINATED.store(true, Ordering::SeqCst);
     }
-    // While a program has our terminal, what it works on is ours to clear up: it is ended in order, however often we
-    // are asked.
-    if STOP.swap(true, Ordering::SeqCst) && !held {
+    if STOP.swap(true, Ordering::SeqCst) && TIDY.load(Ordering::SeqCst) == 0 {
         signal_hook::low_level::exit(130);
+    }
+}
+
+/// While it lives, however often we are asked to stop, we end in order: there is something to clear up that would
+/// otherwise stay.
+#[derive(Debug)]
+pub struct Tidy(());
+
+impl Tidy {
+    /// From now on.
+    #[expect(clippy::new_without_default, reason = "a guard is made on purpose")]
+    pub fn new() -> Self {
+        TIDY.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Tidy {
+    fn drop(&mut self) {
+        TIDY.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

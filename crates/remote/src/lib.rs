@@ -22,7 +22,7 @@ mod tools;
 
 pub use cmd::{Cmd, Stdin};
 pub use error::{Ending, RunError};
-pub use interrupt::{interrupted, shielded, watch_for_interrupts};
+pub use interrupt::{Tidy, interrupted, shielded, watch_for_interrupts};
 pub use quote::{quote, quote_all};
 pub use run::{Background, Output};
 pub use tools::{MissingTool, Tool, find, is_root, require};

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 
+use crate::Tidy;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
@@ -71,6 +72,7 @@ fn open() -> io::Result<File> {
 struct Hidden {
     terminal: File,
     before: Termios,
+    _tidy: Tidy,
 }
 
 impl Hidden {
@@ -79,7 +81,7 @@ impl Hidden {
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
         tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, before, _tidy: Tidy::new() })
     }
 }
 

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
 use crate::error::{RunError, SECRET_MAX};
-use crate::interrupt::{Hold, interrupted, terminated};
+use crate::interrupt::{Hold, Tidy, interrupted, terminated};
 use crate::{Cmd, Stdin};
 
 /// How many of a tool's last lines are kept for the error message.
@@ -132,7 +132,7 @@ impl Cmd {
     /// # Errors
     /// As there.
     pub fn run_interactively(self) -> Result<i32, RunError> {
-        let _hold = Hold::new();
+        let _hold = (Hold::new(), Tidy::new());
         self.run_in_foreground()
     }
 

@@ -79,7 +79,8 @@ fn a_host_that_fails_its_gate_is_taken_back_at_once() {
 fn a_deployer_that_is_killed_leaves_the_host_to_its_timer() {
     in_lab("rollback::a_deployer_that_is_killed_leaves_the_host_to_its_timer", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "5", "--activation-timeout", "5"]);
-        drop(deploy);
+        kill(lab, "KILL");
+        wait_for("it is dead", 10, || deploy.ended());
         assert_eq!(systems(lab, "maia").boot, before.boot);
         wait_for("it goes back by itself", 60, || systems(lab, "maia") == before);
         wait_for("K3s runs again", 30, || {
@@ -94,7 +95,8 @@ fn a_deployer_that_is_killed_leaves_the_host_to_its_timer() {
 fn the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed() {
     in_lab("rollback::the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
-        drop(deploy);
+        kill(lab, "KILL");
+        wait_for("it is dead", 10, || deploy.ended());
         let answer = xtask(lab, &["deploy", "maia", "--gate-timeout", "1", "-v"]).expect(7);
         answer.says("an earlier deploy was cut off: went back to ").says("note: rolled back: maia runs ");
         assert_eq!(systems(lab, "maia"), before);
@@ -106,7 +108,7 @@ fn the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed() {
 fn ctrl_c_while_a_host_is_verified_takes_it_back() {
     in_lab("rollback::ctrl_c_while_a_host_is_verified_takes_it_back", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
-        on_deployer(lab, "pkill --signal INT --exact xtask --newest");
+        kill(lab, "INT");
         wait_for("it ends", 60, || deploy.ended());
         let log = fs::read_to_string(lab.deployer().path("/tmp/deploy.log")).unwrap();
         assert!(log.contains("note: rolled back: maia runs "), "{log}");
@@ -164,6 +166,8 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
     });
 }
 
-fn on_deployer(lab: &Lab, line: &str) {
-    lab.deployer().command("sh").args(["-c", line]).run().unwrap();
+/// The deployer itself; its ssh and nix go on for as long as they like.
+fn kill(lab: &Lab, signal: &str) {
+    let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);
+    pkill.run().unwrap();
 }

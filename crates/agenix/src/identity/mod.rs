@@ -16,7 +16,7 @@ mod read;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use asker::{Asker, LockedKey};
 pub(crate) use asker::{Nobody, PluginDialogue};
@@ -73,6 +73,8 @@ enum State {
     Declined,
     WrongPassphrase,
     Unusable(IdentityProblem),
+    /// A plugin that failed, in its words.
+    GaveUp(String),
 }
 
 enum Locked {
@@ -95,6 +97,7 @@ pub(crate) enum Unlock {
     Declined { name: String },
     WrongPassphrase { name: String },
     Unusable { name: String, problem: String },
+    GaveUp { said: String },
 }
 
 impl Default for Identities {
@@ -173,7 +176,7 @@ impl Identities {
         if let State::Locked(locked) = &*state {
             let request = LockedKey { name: &key.name, public_key: key.public.as_deref() };
             let passphrase = {
-                let _one_at_a_time = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+                let _one_at_a_time = self.turn();
                 self.asker.passphrase(&request)
             };
             *state = passphrase.map_or(State::Declined, |passphrase| locked.open(&key.name, passphrase));
@@ -182,9 +185,21 @@ impl Identities {
         match &*state {
             State::Open(keys) => Unlock::Open(Arc::clone(keys)),
             State::WrongPassphrase => Unlock::WrongPassphrase { name },
+            State::GaveUp(said) => Unlock::GaveUp { said: said.clone() },
             State::Unusable(problem) => Unlock::Unusable { name, problem: problem.to_string() },
             State::Declined | State::Locked(_) => Unlock::Declined { name },
         }
+    }
+
+    /// Whoever holds it talks to the person; others wait.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plugin at `index` failed, and is not started again.
+    pub(crate) fn give_up(&self, index: usize, said: &str) {
+        let mut state = self.keys[index].state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State::GaveUp(said.to_owned());
     }
 
     pub(crate) fn asker(&self) -> &Arc<dyn Asker> {

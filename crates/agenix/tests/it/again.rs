@@ -238,14 +238,14 @@ fn a_person_is_told_of_somebody_elses_change_and_asked() {
     world.keep("a.age", "before");
     let editor =
         world.editor("echo mine > \"$1\"; while ! test -e \"$LOG/go\"; do sleep 0.05; done; rm \"$LOG/go\"");
-    for (answer, code, content) in [("n\n", 1, "the other's\n"), ("\n", 0, "mine\n")] {
+    for (answer, code, content) in [("\n", 1, "the other's\n"), ("y\n", 0, "mine\n")] {
         world.keep("a.age", "before");
         let open = world.drafts().len();
         let mut terminal = world.agenix(["-e", "a.age"]).at_terminal(&editor);
         until("an editor", || world.drafts().len() > open);
         world.agenix(["-e", "a.age"]).stdin("the other's\n").run().says("");
         fs::write(world.log("go"), "").expect("a file");
-        terminal.shows("Open the editor again, with what you typed? [Y/n] ");
+        terminal.shows("Open the editor again, to overwrite their content with yours? [y/N] ");
         assert!(terminal.screen().contains(&format!("error: {CHANGED}\n")), "{}", terminal.screen());
         fs::write(world.log("go"), "").expect("a file");
         terminal.types(answer);

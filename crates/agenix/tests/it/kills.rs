@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use agenix::secrecy::ExposeSecret as _;
 use agenix::{Format, Recipient, agrees, decrypt, encrypt, recipients_of};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::keys::{Keys, must};
 
 const SECRETS: usize = 20;
@@ -299,4 +301,89 @@ fn a_folder_that_cannot_be_written_to_stops_it_before_anything_is_replaced() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("10 of the secrets could not be rekeyed, so none was"), "{said}");
     assert_eq!((set.replaced(), set.leftovers()), (0, vec![]));
+}
+
+#[test]
+fn a_disk_that_fails_to_sync_leaves_all_or_none_and_the_message_is_true() {
+    let set = Set::new(100);
+    let (mut old, mut new) = (0, 0);
+    for nth in 1..200 {
+        set.reset();
+        let inject = format!(
+            "exec taskset --cpu-list 0 strace -qq -o /dev/null -e trace=fsync \
+                              -e inject=fsync:error=EIO:when={nth}"
+        );
+        let said = set.run(Task::Rekey, &inject);
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let replaced = set.replaced();
+        if said.contains("20 rekeyed") {
+            assert_eq!((replaced, set.leftovers()), (SECRETS, vec![]), "sync {nth}: {said}");
+            new += 1;
+            if nth > 4 * SECRETS {
+                break;
+            }
+        } else {
+            assert_eq!((replaced, set.leftovers()), (0, vec![]), "sync {nth}: {said}");
+            old += 1;
+        }
+        assert_eq!(String::from_utf8_lossy(&set.run(Task::Recover, "").stdout), "", "sync {nth}");
+    }
+    assert!(old > SECRETS && new > 0, "{old}, {new}");
+}
+
+#[test]
+fn a_writer_of_another_secrets_nix_in_the_repository_waits() {
+    let set = Set::new(100);
+    fs::create_dir(set.root().join(".git")).expect("a repository");
+    // Slow renames: the other comes in between if it can.
+    let slow = "exec strace -f -qq -o /dev/null -e trace=rename,renameat,renameat2 \
+                -e inject=rename,renameat,renameat2:delay_enter=30000";
+    std::thread::scope(|scope| {
+        let rekey = scope.spawn(|| set.run(Task::Rekey, slow));
+        let rules = set.keys.write("other.json", "{}");
+        while !rekey.is_finished() {
+            #[expect(clippy::disallowed_methods, reason = "the process under test")]
+            let mut other = Command::new(example());
+            let other = other.arg(set.root().join("even")).arg(&rules).output().expect("the example");
+            assert_eq!(String::from_utf8_lossy(&other.stdout), "", "it finds nothing to put in order");
+        }
+        let said = rekey.join().expect("no panic");
+        assert!(String::from_utf8_lossy(&said.stdout).contains("20 rekeyed"));
+    });
+    assert_eq!((set.replaced(), set.leftovers()), (SECRETS, vec![]));
+}
+
+#[test]
+fn what_somebody_puts_in_place_during_the_commit_is_not_lost() {
+    let set = Set::new(100);
+    let theirs = encrypt(&plaintext(18, 200), &set.readers, Format::Binary).expect("encrypts");
+    let file = set.root().join("even/18.age");
+    let slow = "exec taskset --cpu-list 0 strace -qq -o /dev/null -e trace=rename,renameat,renameat2 \
+                -e inject=rename,renameat,renameat2:delay_enter=50000";
+    let said = std::thread::scope(|scope| {
+        let rekey = scope.spawn(|| set.run(Task::Rekey, slow));
+        while set.replaced() == 0 {
+            assert!(!rekey.is_finished(), "too quick for this test");
+        }
+        let aside = set.keys.write("theirs", &theirs);
+        fs::rename(aside, &file).expect("moved in place");
+        rekey.join().expect("no panic")
+    });
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("even/18.age was changed by somebody else meanwhile"), "{said}");
+    assert_eq!(fs::read(&file).expect("a file"), theirs);
+    assert_eq!((set.replaced(), set.leftovers()), (1, vec![]), "theirs; the others are as before");
+}
+
+#[test]
+fn a_journal_that_a_commit_brought_is_not_believed() {
+    let set = Set::new(100);
+    fs::create_dir(set.root().join(".git")).expect("a repository");
+    fs::write(set.root().join("notes.txt"), "mine").expect("a file");
+    let digest: String = Sha256::digest(b"mine").iter().map(|byte| format!("{byte:02x}")).collect();
+    let entry = serde_json::json!({ "target": "notes.txt", "backup": null, "new": digest });
+    let journal = serde_json::json!({ "agenix": 1, "files": [entry] }).to_string();
+    fs::write(set.root().join(".agenix.journal"), journal).expect("a file");
+    set.run(Task::Recover, "");
+    assert_eq!(fs::read(set.root().join("notes.txt")).expect("still there"), b"mine");
 }

@@ -120,7 +120,7 @@ fn a_writer_gives_up_after_ten_seconds() {
     let since = Instant::now();
     world.agenix(["-e", "a.age"]).stdin("mine").run().refuses(
         "a.age: another process has been writing secrets here for more than 10 s\n\
-         hint: wait for it, or look for it: fuser --verbose . (in the folder of secrets.nix)\n",
+         hint: wait for it, or look for it: fuser --verbose . (in the repository's root)\n",
     );
     assert!(since.elapsed() >= Duration::from_secs(10));
     assert_eq!(world.bytes("a.age"), before);

@@ -21,7 +21,7 @@ fn cut_off() -> (Cluster, Vec<u8>) {
         "target": "secrets/stale.age", "backup": "secrets/.agenix.abc123.old", "new": &digest[..64],
     });
     let journal = serde_json::json!({ "agenix": 1, "files": [entry] });
-    fs::write(cluster.path(".agenix.journal"), format!("{journal}\n")).unwrap();
+    fs::write(cluster.path(".git/.agenix.journal"), format!("{journal}\n")).unwrap();
     (cluster, old)
 }
 
@@ -51,7 +51,7 @@ fn a_rekey_that_was_cut_off_is_told_by_all_and_undone_by_the_next() {
     assert_eq!(cluster.bytes("secrets/stale.age"), old);
     let left: Vec<String> = cluster.all().into_keys().collect();
     assert_eq!(left, ["right.age", "stale.age"]);
-    assert!(!cluster.path(".agenix.journal").exists());
+    assert!(!cluster.path(".git/.agenix.journal").exists());
     let answer = cluster.xtask(&["secrets", "rekey"]).expect(0);
     assert_eq!(answer.stderr, "");
     assert_eq!(cluster.content("secrets/stale.age", "maia"), "stale");
@@ -102,24 +102,24 @@ fn what_somebody_wrote_since_is_left_alone() {
 fn a_journal_that_is_not_ours_stops_all_writing_and_is_kept() {
     let cluster = two();
     let before = cluster.all();
-    fs::write(cluster.path(".agenix.journal"), "somebody else's").unwrap();
+    fs::write(cluster.path(".git/.agenix.journal"), "somebody else's").unwrap();
     let refuses = |args: &[&str], expect: &Expect| {
         refused(cluster.fed(args, "new"), 3, cluster.clone.path(), expect);
     };
     refuses(
         &["secrets", "rekey"],
         &expect![[r#"
-        error: failed to undo a rekey that was cut off: .agenix.journal is not one of ours; remove it if you know why
-        hint: put right what the reason says and run it again; the files beside are its .agenix.*.old
-    "#]],
+            error: failed to undo a rekey that was cut off: REPO/.git/.agenix.journal is not one of ours; remove it if you know why
+            hint: put right what the reason says and run it again; the old files are the .agenix.*.old beside them
+        "#]],
     );
     refuses(
         &["secrets", "edit", "secrets/right.age"],
         &expect![[r#"
-        error: secrets/right.age: failed to undo a rekey that was cut off: .agenix.journal is not one of ours; remove it if you know why
-        hint: put right what the reason says and run it again; the files beside are its .agenix.*.old
-    "#]],
+            error: secrets/right.age: failed to undo a rekey that was cut off: REPO/.git/.agenix.journal is not one of ours; remove it if you know why
+            hint: put right what the reason says and run it again; the old files are the .agenix.*.old beside them
+        "#]],
     );
-    assert_eq!(fs::read_to_string(cluster.path(".agenix.journal")).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(cluster.path(".git/.agenix.journal")).unwrap(), "somebody else's");
     assert_eq!(cluster.all(), before);
 }
