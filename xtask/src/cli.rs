@@ -20,7 +20,8 @@ Exit codes:
   1  something unforeseen       6  an activation failed
   2  wrong usage                7  a verification failed
   3  configuration or secrets   8  it is not known whether a host was changed
-  4  a host is unreachable, or is not the pinned one       130  interrupted
+  4  a host is unreachable, or is not the pinned one         9  a host is locked by another deployer
+                                                           130  interrupted
 
 Examples:
   cargo xtask init                   put your key and your hosts' keys into hosts/fleet.toml

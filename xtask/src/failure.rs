@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Activation = 6,
     Verification = 7,
     Unknown = 8,
+    Locked = 9,
     Interrupted = 130,
 }
 

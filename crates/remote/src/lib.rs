@@ -11,6 +11,7 @@
 mod cmd;
 pub mod dev;
 mod error;
+mod held;
 mod interrupt;
 pub mod nix;
 pub mod nixos_rebuild;
@@ -22,6 +23,7 @@ mod tools;
 
 pub use cmd::{Cmd, Stdin};
 pub use error::{Ending, RunError};
+pub use held::Held;
 pub use interrupt::{Tidy, interrupted, shielded, watch_for_interrupts};
 pub use quote::{quote, quote_all};
 pub use run::{Background, Output};

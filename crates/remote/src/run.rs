@@ -97,6 +97,22 @@ impl Cmd {
         Ok(Background { handle })
     }
 
+    /// Starts it between two pipes; its standard error is nobody's.
+    pub(crate) fn start_between(
+        self,
+        stdin: io::PipeReader,
+        stdout: io::PipeWriter,
+    ) -> Result<Background, RunError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
+        let expression = duct::cmd(&self.program, &self.args).unchecked().before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let expression = expression.stdin_file(stdin).stdout_file(stdout).stderr_null();
+        let handle = self.surroundings(&expression).start().map_err(|source| self.start_error(source))?;
+        Ok(Background { handle })
+    }
+
     /// Runs with our terminal: standard input, output and error are ours, and so is the process group, so that ctrl-C
     /// reaches it. Gives the exit code; 130 when it had to be killed after an interrupt.
     ///

@@ -112,6 +112,7 @@ fn kind(code: i32) -> Kind {
         Kind::Activation,
         Kind::Verification,
         Kind::Unknown,
+        Kind::Locked,
         Kind::Interrupted,
     ];
     kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Unforeseen)

@@ -11,8 +11,8 @@ use crate::cli::Goal;
 pub(crate) enum Action {
     /// See that nothing is missing or wrong that would otherwise be noticed when a server is deployed already.
     Preflight { hosts: Vec<HostName>, goal: Goal, token: Token },
-    /// Open a session with the host.
-    Connect { host: HostName },
+    /// Open a session with the host, and keep other deployers from it.
+    Connect { host: HostName, lock: bool },
     /// Make the server token's secret, or encrypt it anew where its recipients are not those of the rules. `server` is
     /// asked whether it has one already.
     ServerToken { server: HostName },

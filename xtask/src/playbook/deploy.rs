@@ -18,7 +18,9 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     let about = "see that tools, files, keys and readers are those that this needs";
     let preflight = vec![Step::new("preflight", about, Action::Preflight { hosts: names, goal, token })];
     let ask = Ask { server: activates(goal), builders: true };
-    let connect = with_consulted(fleet, hosts, ask).into_iter().map(connect_track);
+    let changes = !matches!(goal, Goal::Build | Goal::DryActivate);
+    let connect = with_consulted(fleet, hosts, ask);
+    let connect = connect.into_iter().map(|host| connect_track(host, changes && hosts.contains(&host)));
     plan.stage("preflight", std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect());
     let steps = repository_steps(fleet, token, !agents.is_empty());
     plan.stage("repository", vec![Track::new(REPOSITORY, steps)]);

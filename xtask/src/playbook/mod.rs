@@ -19,11 +19,13 @@ pub(crate) type Plan = pipeline::Plan<Action>;
 /// What the steps about the repository call it.
 pub(crate) const REPOSITORY: &str = "repository";
 
-/// Reaches a host that the plan changes or asks.
-fn connect_track(host: &Host) -> Track<Action> {
+/// Reaches a host that the plan asks, or changes: then it is locked.
+fn connect_track(host: &Host, lock: bool) -> Track<Action> {
     let addresses: Vec<&str> = host.addresses.iter().map(fleet::Address::as_str).collect();
-    let about = format!("reach it at {}, by its pinned key", addresses.join(" or "));
-    Track::new(&host.name, vec![Step::new("connect", about, Action::Connect { host: host.name.clone() })])
+    let locked = if lock { "; no other deployer may" } else { "" };
+    let about = format!("reach it at {}, by its pinned key{locked}", addresses.join(" or "));
+    let action = Action::Connect { host: host.name.clone(), lock };
+    Track::new(&host.name, vec![Step::new("connect", about, action)])
 }
 
 fn gate_step(fleet: &Fleet, host: &Host) -> Step<Action> {

@@ -34,6 +34,10 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let built = self.state().built.get(name).cloned().expect("a plan builds before it activates");
         let session = self.session(name);
+        if target != Target::DryRun {
+            // The link may have been lost since, and the lock with it.
+            self.lock(name, &session)?;
+        }
         wait_until_idle(&session)?;
         if let Some(told) = self.finish_rollback(name, &session)? {
             progress.line(&told);

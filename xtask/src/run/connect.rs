@@ -10,8 +10,11 @@ use super::{Run, done};
 use crate::failure::{Failure, Result};
 
 impl Run<'_> {
-    pub(super) fn connect(&self, name: &HostName) -> Result<Outcome> {
+    pub(super) fn connect(&self, name: &HostName, lock: bool) -> Result<Outcome> {
         let session = open(self.host(name), &self.generation)?;
+        if lock {
+            self.lock(name, &session)?;
+        }
         let detail = session.destination().unwrap_or_else(|| "this machine, without ssh".to_owned());
         self.state().sessions.insert(name.clone(), Arc::new(session));
         done(detail)

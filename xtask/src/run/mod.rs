@@ -5,6 +5,7 @@ mod build;
 mod connect;
 mod gate;
 mod host;
+mod lock;
 mod preflight;
 mod rollback;
 mod secret;
@@ -14,7 +15,7 @@ pub(crate) use connect::{is_this_machine, open, ssh_host};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
 use fleet::{Fleet, HostName};
@@ -40,6 +41,7 @@ pub(crate) struct Run<'a> {
     pub(crate) activation_timeout: Duration,
     identities: Identities,
     state: Mutex<State>,
+    begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
     // Last: sessions are closed by sockets in its folder.
@@ -59,6 +61,8 @@ struct State {
     armed: HashMap<HostName, rollback::Armed>,
     /// Hosts that do not, and why.
     stays: HashMap<HostName, String>,
+    /// The locks of the hosts that this run changes.
+    locks: HashMap<HostName, remote::Held>,
     /// Does nixos-rebuild know `--store-path`? Asked once.
     knows_store_path: Option<bool>,
 }
@@ -88,6 +92,7 @@ impl<'a> Run<'a> {
             activation_timeout: Duration::ZERO,
             identities,
             state: Mutex::default(),
+            begun: SystemTime::now(),
             generation: ssh.generation()?,
             ssh,
         })
@@ -110,7 +115,7 @@ impl<'a> Run<'a> {
         }
         let result = match action {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
-            Action::Connect { host } => self.connect(host),
+            Action::Connect { host, lock } => self.connect(host, *lock),
             Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents),
             Action::Build { host } => self.build(host, progress),
