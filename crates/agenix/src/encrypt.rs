@@ -38,8 +38,10 @@ pub fn encrypt(plaintext: &[u8], recipients: &[Recipient], format: Format) -> Re
         Format::Binary => AgeFormat::Binary,
         Format::Armor => AgeFormat::AsciiArmor,
     };
+    // Room for a binary file, with its header and 16 bytes more for each 64 KiB: growing to it takes twice as much.
+    let room = plaintext.len() + plaintext.len() / 1024 + 4096;
     let write = || -> io::Result<Vec<u8>> {
-        let armor = ArmoredWriter::wrap_output(Vec::new(), format)?;
+        let armor = ArmoredWriter::wrap_output(Vec::with_capacity(room), format)?;
         let mut writer = encryptor.wrap_output(armor)?;
         writer.write_all(plaintext)?;
         writer.finish()?.finish()

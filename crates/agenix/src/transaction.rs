@@ -1,16 +1,17 @@
 //! Replacing many files at once: all of them, or none.
 //!
-//! First, each new content is staged beside its file, on disk. Then each old content gets a second name, and the
+//! First, each new content is staged beside its file, and all are brought to disk. Then each old content gets a second name, and the
 //! journal is written; the new contents are renamed into place; the journal is removed. A failure between the last two is
 //! undone at once, a kill by who locks the folder next. At any moment a file is the old one or the new one, and after that
 //! all of them are.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use tempfile::TempPath;
 
@@ -18,7 +19,11 @@ use crate::folder::{PlaceError, folder_of};
 use crate::journal::{self, Entry, Journal};
 use crate::lock::Lock;
 use crate::path::SecretPath;
-use crate::write::{BACKUP, WriteError, make_folders, stage, sync_folders, temporary};
+use crate::write::{BACKUP, WriteError, make_folders, second_name, stage, sync_folders, temporary};
+
+/// How many files are brought to disk at once. A disk takes its time for each request, and many at the same time take
+/// hardly longer than one: their file system writes them together.
+const SYNCS: usize = 32;
 
 /// New contents of secrets, beside the old ones. Dropped without [`Transaction::commit`], it leaves nothing behind.
 #[derive(Debug)]
@@ -57,7 +62,8 @@ impl<'a> Transaction<'a> {
         sync_folders(grown).map_err(fail)?;
         let staged = Staged {
             path: path.clone(),
-            new: stage(&named, &target, new)?,
+            // Closed meanwhile: a thousand open files are more than a process may have.
+            new: stage(&named, &target, new)?.into_temp_path(),
             target,
             digest: journal::digest(new),
             before: before.map(journal::digest),
@@ -74,6 +80,7 @@ impl<'a> Transaction<'a> {
         let folder = self.lock.folder();
         let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
         staged.sort_by(|a, b| a.path.cmp(&b.path));
+        sync(&staged)?;
         if let [_] = &staged[..] {
             return staged.remove(0).replace_alone();
         }
@@ -105,7 +112,22 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// Brings all of them to disk.
+fn sync(staged: &[Staged]) -> Result<(), WriteError> {
+    let sync = |share: &[Staged]| share.iter().try_for_each(Staged::sync);
+    let share = staged.len().div_ceil(SYNCS).max(1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = staged.chunks(share).map(|share| scope.spawn(move || sync(share))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a sync does not panic"))
+    })
+}
+
 impl Staged {
+    fn sync(&self) -> Result<(), WriteError> {
+        let synced = File::open(&self.new).and_then(|file| file.sync_all());
+        synced.map_err(self.fail("sync its temporary file"))
+    }
+
     fn fail(&self, step: &'static str) -> impl FnOnce(io::Error) -> WriteError + use<> {
         let path = self.target.clone();
         move |source| WriteError { path, step, source }
@@ -170,14 +192,13 @@ fn same_file(target: &Path, backup: &Path, before: Option<&str>) -> io::Result<b
 }
 
 fn back_up(target: &Path) -> io::Result<TempPath> {
-    let backup = temporary(&folder_of(target), BACKUP)?;
-    let path = backup.into_temp_path();
-    fs::remove_file(&path)?;
-    if fs::hard_link(target, &path).is_err() {
-        fs::copy(target, &path)?;
-        fs::File::open(&path)?.sync_all()?;
+    if let Ok(name) = second_name(target, BACKUP) {
+        return Ok(name);
     }
-    Ok(path)
+    let copy = temporary(&folder_of(target), BACKUP)?;
+    fs::copy(target, copy.path())?;
+    copy.as_file().sync_all()?;
+    Ok(copy.into_temp_path())
 }
 
 /// What was cut off earlier, for those who only read: see [`Lock::take`].

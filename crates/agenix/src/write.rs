@@ -38,13 +38,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let target = behind_symlinks(path).map_err(fail("follow its symlink"))?;
     let grown = make_folders(&folder_of(&target)).map_err(fail("make its folder"))?;
     let staged = stage(path, &target, bytes)?;
+    staged.as_file().sync_all().map_err(fail("sync its temporary file"))?;
     staged.persist(&target).map_err(|error| fail("replace it")(error.error))?;
     sync_folders(grown.into_iter().chain([folder_of(&target)])).map_err(fail("sync its folder"))
 }
 
-/// Writes `bytes` beside `target`, on disk and with the mode and the owner that `target` has. `path` is what the
-/// user calls it.
-pub(crate) fn stage(path: &Path, target: &Path, bytes: &[u8]) -> Result<TempPath, WriteError> {
+/// Writes `bytes` beside `target`, with the mode and the owner that `target` has. `path` is what the user calls it.
+/// The caller syncs it.
+pub(crate) fn stage(path: &Path, target: &Path, bytes: &[u8]) -> Result<NamedTempFile, WriteError> {
     let fail = |step| move |source| WriteError { path: path.to_owned(), step, source };
     let before = look_at(target).map_err(fail("look at it"))?;
     let mut temporary =
@@ -55,13 +56,19 @@ pub(crate) fn stage(path: &Path, target: &Path, bytes: &[u8]) -> Result<TempPath
     }
     let mode = before.map_or(NEW_FILE_MODE, |before| before.permissions().mode() & 0o7777);
     temporary.as_file().set_permissions(Permissions::from_mode(mode)).map_err(fail("set its mode"))?;
-    temporary.as_file().sync_all().map_err(fail("sync its temporary file"))?;
-    Ok(temporary.into_temp_path())
+    Ok(temporary)
 }
 
 /// An empty file in `folder` that is gone when it is dropped.
 pub(crate) fn temporary(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(PREFIX).suffix(suffix).tempfile_in(folder)
+}
+
+/// A second name for the file `target`, beside it, that is gone when it is dropped.
+pub(crate) fn second_name(target: &Path, suffix: &str) -> io::Result<TempPath> {
+    let link = |name: &Path| fs::hard_link(target, name);
+    let named = tempfile::Builder::new().prefix(PREFIX).suffix(suffix).make_in(folder_of(target), link)?;
+    Ok(named.into_temp_path())
 }
 
 /// Is it the name of one of these, or of the second name of an old content? As `tempfile` makes them, and no other.

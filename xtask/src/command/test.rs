@@ -34,6 +34,7 @@ const CHECKS: [Check; 5] = [
         argv: &[
             "shellcheck",
             ".ci/run",
+            "crates/agenix/benches/shell-loop.sh",
             "crates/lab/nixpkgs/pkgs/activation/init.sh",
             "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
         ],

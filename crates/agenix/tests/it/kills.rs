@@ -168,7 +168,7 @@ fn killed(output: &Output) -> bool {
 fn strace(call: &str, nth: usize) -> String {
     format!(
         "command -v strace >/dev/null || {{ echo 'install it: apt-get install -y strace'; exit 3; }}; \
-         exec taskset --cpu-list 0 strace -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={nth}"
+         exec taskset --cpu-list 0 strace -f -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={nth}"
     )
 }
 
@@ -310,7 +310,7 @@ fn a_disk_that_fails_to_sync_leaves_all_or_none_and_the_message_is_true() {
     for nth in 1..200 {
         set.reset();
         let inject = format!(
-            "exec taskset --cpu-list 0 strace -qq -o /dev/null -e trace=fsync \
+            "exec taskset --cpu-list 0 strace -f -qq -o /dev/null -e trace=fsync \
                               -e inject=fsync:error=EIO:when={nth}"
         );
         let said = set.run(Task::Rekey, &inject);
@@ -358,7 +358,7 @@ fn what_somebody_puts_in_place_during_the_commit_is_not_lost() {
     let set = Set::new(100);
     let theirs = encrypt(&plaintext(18, 200), &set.readers, Format::Binary).expect("encrypts");
     let file = set.root().join("even/18.age");
-    let slow = "exec taskset --cpu-list 0 strace -qq -o /dev/null -e trace=rename,renameat,renameat2 \
+    let slow = "exec taskset --cpu-list 0 strace -f -qq -o /dev/null -e trace=rename,renameat,renameat2 \
                 -e inject=rename,renameat,renameat2:delay_enter=50000";
     let said = std::thread::scope(|scope| {
         let rekey = scope.spawn(|| set.run(Task::Rekey, slow));
