@@ -112,18 +112,7 @@ impl fmt::Display for Failure {
 }
 
 /// The chain of causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
+pub(crate) use agenix::session::chain;
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {

@@ -1,30 +1,19 @@
 //! Where the keys that decrypt come from, and the one question for a passphrase.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use agenix::secrecy::SecretString;
 use agenix::terminal::Person;
-use agenix::{Asker, Identities, IdentitySources, LockedKey};
+use agenix::{Asker, Identities, LockedKey};
 
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::render::Terminal;
-
-/// CI's identity: the text of a private key.
-const VARIABLE: &str = "XTASK_IDENTITY";
 
 /// `-i` files and XTASK_IDENTITY, else the keys in ~/.ssh.
 pub(crate) fn load(global: &Global, terminal: &Terminal) -> Result<Identities> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let text = std::env::var(VARIABLE).ok().map(SecretString::from);
-    let sources = IdentitySources {
-        files: &global.identity,
-        text: text.as_ref().map(|text| (VARIABLE, text)),
-        home: home.as_deref(),
-    };
-    let identities = Identities::load(&sources)?;
-    Ok(identities.asking(Arc::new(AtTerminal(terminal.clone()))))
+    agenix::session::identities(&global.identity, Arc::new(AtTerminal(terminal.clone())))
+        .map_err(|(message, hint)| Failure::configuration(message).hint(hint))
 }
 
 /// The live lines are taken away while somebody is asked.

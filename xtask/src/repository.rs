@@ -144,7 +144,11 @@ impl Repository {
         let secrets: Vec<String> =
             self.unknown_to_git()?.into_iter().filter(|name| name.ends_with(".age")).collect();
         if !secrets.is_empty() {
-            Cmd::new("git").args(["add", "--intent-to-add", "--"]).args(secrets).dir(&self.root).run()?;
+            Cmd::new("git")
+                .args(["--literal-pathspecs", "add", "--intent-to-add", "--"])
+                .args(secrets)
+                .dir(&self.root)
+                .run()?;
         }
         Ok(())
     }

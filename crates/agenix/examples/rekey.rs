@@ -13,8 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("rekey FOLDER RULES.json [IDENTITY…]".into());
     };
     let secrets = open(folder, rules)?;
-    let (lock, recovery) = secrets.lock()?;
-    if let Some(recovery) = recovery {
+    if let Some(recovery) = secrets.put_in_order()? {
         println!("{recovery}");
     }
     if identities.is_empty() {
@@ -24,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rules: Vec<&Rule> = secrets.rules().iter().collect();
     let due = plan(&secrets, &rules, false);
     let count = due.due.len();
-    match rekey(&secrets, &lock, due, &identities, &|| false, &|_| {}) {
+    match rekey(&secrets, due, &identities, &|| false, &|_| {}) {
         Ok(_) => println!("{count} rekeyed"),
         Err(error) => tell(&error),
     }
@@ -41,6 +40,7 @@ fn tell(error: &RekeyError) {
     match error {
         RekeyError::Failed { failures } => failures.iter().for_each(|failure| println!("  {failure}")),
         RekeyError::Commit(cause) => println!("  {cause}"),
+        RekeyError::Lock(cause) => println!("  {cause}"),
         RekeyError::Stopped => {}
     }
 }

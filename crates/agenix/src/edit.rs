@@ -135,7 +135,7 @@ pub fn write_new(
 
 /// Before anything is read: what a run that was cut off left half-way is no content to start from.
 fn put_in_order(secrets: &Secrets, on_recovery: &dyn Fn(&Recovery)) -> Result<(), EditError> {
-    if let (_, Some(recovery)) = secrets.lock().map_err(SecretError::from)? {
+    if let Some(recovery) = secrets.put_in_order().map_err(SecretError::from)? {
         on_recovery(&recovery);
     }
     Ok(())
@@ -187,7 +187,7 @@ impl EditError {
         match self {
             Self::Secret(error) => error.hint(),
             Self::Empty => Some("if an empty secret is meant: --allow-empty".to_owned()),
-            Self::Editor { .. } => Some("EDITOR says which one is started".to_owned()),
+            Self::Editor { .. } => None,
             Self::Draft(error) => Some(error.hint()),
         }
     }

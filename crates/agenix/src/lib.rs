@@ -44,6 +44,8 @@ mod recipient;
 mod rekey;
 mod rules;
 mod secrets;
+#[cfg(feature = "cli")]
+pub mod session;
 mod survey;
 #[cfg(feature = "cli")]
 pub mod terminal;

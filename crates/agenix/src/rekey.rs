@@ -13,8 +13,9 @@ use std::thread;
 use crate::agreement::Agreement;
 use crate::decrypt::DecryptError;
 use crate::encrypt::encrypt;
+use crate::header::FileRecipients;
 use crate::identity::Identities;
-use crate::lock::Lock;
+use crate::lock::LockError;
 use crate::path::SecretPath;
 use crate::recipient::Recipient;
 use crate::rules::{Rule, RuleError};
@@ -41,6 +42,8 @@ pub struct Plan<'r> {
 pub struct Due<'r> {
     /// Its rule.
     pub rule: &'r Rule,
+    /// Whom its file is for now.
+    pub file: FileRecipients,
     /// Whom it will be for.
     pub readers: Vec<Recipient>,
     /// Why it is due.
@@ -77,7 +80,7 @@ impl Why {
 #[must_use]
 pub fn plan<'r>(secrets: &Secrets, rules: &[&'r Rule], force: bool) -> Plan<'r> {
     let mut plan = Plan::default();
-    let mut seen: BTreeMap<PathBuf, (&SecretPath, Vec<Recipient>)> = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for Finding { rule, state } in secrets.survey_of(rules) {
         let path = rule.path();
         let file = secrets.folder().file(path);
@@ -88,24 +91,37 @@ pub fn plan<'r>(secrets: &Secrets, rules: &[&'r Rule], force: bool) -> Plan<'r> 
                 plan.missing.push(path.clone());
             }
             State::Unusable(error) => plan.failures.push(Failure { path: path.clone(), error }),
-            State::Found(found) => {
-                // Through a symlink two rules may have one file, which cannot be as both want it.
-                let known = file.ok().map(|file| seen.entry(file).or_insert((path, found.readers.clone())));
-                match known {
-                    Some((other, readers)) if *other != path && !same(readers, &found.readers) => {
-                        let error = RuleError::SameFile { rule: path.clone(), other: other.clone() };
-                        plan.failures.push(Failure { path: path.clone(), error: error.into() });
-                    }
-                    Some((other, _)) if *other != path => plan.right.push(path.clone()),
-                    _ => match why(rule, &found, force) {
-                        Some(why) => plan.due.push(Due { rule, readers: found.readers, why }),
-                        None => plan.right.push(path.clone()),
-                    },
+            State::Found(found) => match file.map(|file| another_s(&mut seen, file, path, &found.readers)) {
+                Ok(Some(Ok(()))) => plan.right.push(path.clone()),
+                Ok(Some(Err(error))) => {
+                    plan.failures.push(Failure { path: path.clone(), error: error.into() });
                 }
-            }
+                _ => match why(rule, &found, force) {
+                    Some(why) => plan.due.push(Due { rule, file: found.file, readers: found.readers, why }),
+                    None => plan.right.push(path.clone()),
+                },
+            },
         }
     }
     plan
+}
+
+/// Through a symlink two rules may have one file. It is rekeyed for the first of them; as both want it, if they differ,
+/// it cannot be.
+fn another_s(
+    seen: &mut BTreeMap<PathBuf, (SecretPath, Vec<Recipient>)>,
+    file: PathBuf,
+    path: &SecretPath,
+    readers: &[Recipient],
+) -> Option<Result<(), RuleError>> {
+    match seen.get(&file) {
+        None => {
+            seen.insert(file, (path.clone(), readers.to_vec()));
+            None
+        }
+        Some((_, others)) if same(others, readers) => Some(Ok(())),
+        Some((other, _)) => Some(Err(RuleError::SameFile { rule: path.clone(), other: other.clone() })),
+    }
 }
 
 fn same(a: &[Recipient], b: &[Recipient]) -> bool {
@@ -119,13 +135,14 @@ fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {
     if found.format != rule.format() {
         return Some(Why::Format);
     }
-    if found.agreement.unproven {
-        return Some(Why::Unproven);
+    if force {
+        return Some(Why::Forced);
     }
-    force.then_some(Why::Forced)
+    found.agreement.unproven.then_some(Why::Unproven)
 }
 
-/// Encrypts what is due anew and replaces all of it, or nothing.
+/// Encrypts what is due anew and replaces all of it, or nothing. Passphrases are asked for before others are kept from
+/// writing. See [`Secrets::put_in_order`] for what goes before a plan.
 ///
 /// `stop` is asked between two secrets; `on_done` is told how many are encrypted so far. Both from several threads.
 ///
@@ -136,7 +153,6 @@ fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {
 /// With all secrets for which it did not work. Every file is as it was.
 pub fn rekey(
     secrets: &Secrets,
-    lock: &Lock,
     plan: Plan<'_>,
     identities: &Identities,
     stop: &(dyn Fn() -> bool + Sync),
@@ -145,7 +161,9 @@ pub fn rekey(
     if !plan.failures.is_empty() {
         return Err(RekeyError::Failed { failures: plan.failures });
     }
-    let transaction = Transaction::new(lock);
+    plan.due.iter().for_each(|due| identities.prepare(&due.file));
+    let (lock, _) = secrets.lock()?;
+    let transaction = Transaction::new(&lock);
     let (failures, left) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
@@ -186,7 +204,12 @@ impl Due<'_> {
     fn may_be_left(&self, error: &SecretError) -> bool {
         let no_key = matches!(
             error,
-            SecretError::Decrypt(DecryptError::NotARecipient { .. } | DecryptError::NoIdentity { .. })
+            SecretError::Decrypt(
+                DecryptError::NotARecipient { .. }
+                    | DecryptError::NoIdentity { .. }
+                    | DecryptError::PassphraseNeeded { .. }
+                    | DecryptError::PluginMissing { .. }
+            )
         );
         no_key && matches!(self.why, Why::Unproven)
     }
@@ -216,7 +239,10 @@ pub enum RekeyError {
     /// The caller wanted it to stop.
     #[error("stopped; no secret was changed")]
     Stopped,
+    /// Another process is writing.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// All were encrypted, and replacing them did not work.
-    #[error("failed to replace the secrets, so none was")]
+    #[error("failed to replace the secrets")]
     Commit(#[from] CommitError),
 }

@@ -368,7 +368,7 @@ impl RuleError {
         match self {
             Self::NoRule { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
             Self::NoRule { path, .. } => {
-                format!("add to secrets.nix: {:?}.publicKeys = adminKeys;", path.as_str())
+                format!("add a rule: \"{path}\".publicKeys = [ \"ssh-ed25519 …\" ];")
             }
             Self::SameFile { .. } => {
                 "keep the rule for the file itself, or have both name the same keys".to_owned()

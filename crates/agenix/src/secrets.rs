@@ -104,6 +104,14 @@ impl Secrets {
         Lock::take(&self.folder, &self.rules)
     }
 
+    /// Undoes what a writer that was cut off left, so that what is read next is no half of anything: tell the user.
+    ///
+    /// # Errors
+    /// As [`Secrets::lock`].
+    pub fn put_in_order(&self) -> Result<Option<Recovery>, LockError> {
+        self.lock().map(|(_, recovery)| recovery)
+    }
+
     /// Replaces one secret's file. `before` is the content that the new one was made from.
     ///
     /// # Errors

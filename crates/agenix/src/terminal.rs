@@ -77,7 +77,7 @@ impl Editor for EditorCommand {
     fn edit(&self, file: &Path) -> Result<(), String> {
         let program = &self.argv[0];
         if remote::find(program).is_none() {
-            return Err(format!("{program} is not on the PATH"));
+            return Err(format!("{program}, as EDITOR says, is not on the PATH"));
         }
         // What the editor writes beside the file, or in its place, is its owner's alone, too.
         let private = Cmd::new("sh").args(["-c", "umask 077; exec \"$@\"", "sh"]);

@@ -61,7 +61,7 @@ enum Opens {
     Tagged(SshTag),
     /// age's own keys: files do not say which of them they are for.
     Anonymous,
-    /// A plugin's: only the plugin knows its stanzas.
+    /// A plugin's: only the plugin knows its stanzas, and they may be of any kind. Tried last where none is foreign.
     Foreign,
     /// What is in a locked file of keys is seen when it is open.
     Hidden,
@@ -161,11 +161,16 @@ impl Identities {
         let fits = |key: &Key| match key.opens {
             Opens::Tagged(tag) => file.ssh.contains(&tag),
             Opens::Anonymous => file.anonymous > 0,
-            Opens::Foreign => foreign,
+            // A plugin may hold a key of any kind.
+            Opens::Foreign => true,
             Opens::Hidden => foreign || file.anonymous > 0,
         };
         let mut found: Vec<usize> = (0..self.keys.len()).filter(|index| fits(&self.keys[*index])).collect();
-        found.sort_by_key(|index| self.keys[*index].may_ask());
+        found.sort_by_key(|index| {
+            let key = &self.keys[*index];
+            let likely = foreign || !matches!(key.opens, Opens::Foreign);
+            (!likely, key.may_ask())
+        });
         found
     }
 
@@ -188,6 +193,18 @@ impl Identities {
             State::GaveUp(said) => Unlock::GaveUp { said: said.clone() },
             State::Unusable(problem) => Unlock::Unusable { name, problem: problem.to_string() },
             State::Declined | State::Locked(_) => Unlock::Declined { name },
+        }
+    }
+
+    /// Asks for what this file will need, so that it need not be asked for later. Plugins ask when they are used.
+    pub(crate) fn prepare(&self, file: &FileRecipients) {
+        for index in self.candidates(file) {
+            if matches!(self.keys[index].opens, Opens::Foreign) {
+                continue;
+            }
+            if matches!(self.unlock(index), Unlock::Open(_)) {
+                return;
+            }
         }
     }
 

@@ -51,7 +51,7 @@ fn sigterm_ends_the_editor_and_removes_its_file() {
     let since = Instant::now();
     let answer = terminal.ends().expect(130);
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
-    assert_eq!(answer.stderr, "");
+    assert_eq!(answer.stderr, "a.age: the editor failed, so nothing is changed: it was interrupted\n");
     world.is_as_it_was(&before);
 }
 

@@ -118,7 +118,7 @@ fn a_bad_key_is_an_error_of_its_own_rule_only() {
     assert_eq!(
         error("none.age"),
         "there is no rule for none.age in secrets.nix\n\
-         hint: add to secrets.nix: \"none.age\".publicKeys = adminKeys;"
+         hint: add a rule: \"none.age\".publicKeys = [ \"ssh-ed25519 …\" ];"
     );
     assert!(matches!(rules.rule(&path("none.age")), Err(RuleError::NoRule { .. })));
 }
@@ -197,7 +197,10 @@ fn a_name_that_is_nearly_one_is_proposed() {
     let hint = |name: &str| rules.rule(&path(name)).expect_err("no rule").hint();
     assert_eq!(hint("secrets/k3s-agnet-token.age"), "did you mean secrets/k3s-agent-token.age?");
     assert_eq!(hint("wifi.age"), "did you mean secrets/wifi.age?");
-    assert_eq!(hint("secrets/zzz.age"), "add to secrets.nix: \"secrets/zzz.age\".publicKeys = adminKeys;");
+    assert_eq!(
+        hint("secrets/zzz.age"),
+        "add a rule: \"secrets/zzz.age\".publicKeys = [ \"ssh-ed25519 …\" ];"
+    );
 }
 
 #[test]

@@ -117,10 +117,9 @@ fn twenty(locked: &Locked) -> (Secrets, BTreeMap<String, Vec<u8>>) {
 
 fn rekey_all(secrets: &Secrets, identities: &Identities) -> Result<usize, RekeyError> {
     let rules: Vec<_> = secrets.rules().iter().collect();
-    let (lock, _) = secrets.lock().expect("nobody else writes");
     let done = Mutex::new(0);
     let on_done = |count: usize| *done.lock().expect("a number") += usize::from(count > 0);
-    let left = rekey(secrets, &lock, plan(secrets, &rules, false), identities, &|| false, &on_done)?;
+    let left = rekey(secrets, plan(secrets, &rules, false), identities, &|| false, &on_done)?;
     assert_eq!(left, []);
     Ok(done.into_inner().expect("a number"))
 }

@@ -17,13 +17,15 @@ use crate::repository::Repository;
 
 pub(crate) fn run(global: &Global, args: &cli::Secrets) -> Result<()> {
     let repository = Repository::find()?;
-    match &args.command {
+    let result = match &args.command {
         SecretsCommand::Edit(args) => write::edit(global, &repository, args),
         SecretsCommand::New(args) => write::new(global, &repository, args),
         SecretsCommand::Show { file } => show(global, &repository, file),
         SecretsCommand::List => list::run(global, &repository),
         SecretsCommand::Rekey(args) => rekey::run(global, &repository, args),
-    }
+    };
+    // Whatever it was that did not get its passphrase, its editor or its end: we were asked to stop.
+    result.map_err(|failure| if remote::interrupted() { failure.of_kind(Kind::Interrupted) } else { failure })
 }
 
 fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
@@ -73,9 +75,10 @@ fn chosen<'s>(repository: &Repository, secrets: &'s Secrets, files: &[PathBuf]) 
 fn names_of(repository: &Repository, file: &Path) -> Result<Vec<SecretPath>> {
     let folder = repository.folder()?;
     let here = folder.names_of(file);
+    let is_from_here = file.starts_with(".") || file.starts_with("..") || file.exists();
     match folder.names_of(&folder.root().join(file)) {
-        Ok(there) => Ok(here.into_iter().flatten().chain(there).collect()),
-        Err(_) => Ok(here?),
+        Ok(there) if !is_from_here || here.is_err() => Ok(here.into_iter().flatten().chain(there).collect()),
+        _ => Ok(here?),
     }
 }
 

@@ -6,13 +6,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{chosen, told};
 use crate::cli::{Global, Rekey};
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, Result, chain};
 use crate::identity;
 use crate::render::Terminal;
 use crate::repository::Repository;
-
-/// More failures than this make nobody wiser.
-const SHOWN_FAILURES: usize = 10;
 
 pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Result<()> {
     let fleet = repository.fleet()?;
@@ -22,16 +19,19 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
         return Err(Failure::configuration(error.to_string()).hint(error.hint()));
     }
     if global.dry_run {
+        if agenix::was_cut_off(secrets.folder()) {
+            told_of_cut_off(global);
+        }
         let plan = agenix::plan(&secrets, &rules, args.force);
         tell(global, &plan, &secrets.readers(), "would rekey");
         if plan.due.is_empty() && plan.failures.is_empty() {
-            summarise(global, 0, plan.right.len(), plan.missing.len());
+            let (right, missing) = (plan.right.len(), plan.missing.len());
+            summarise(global, Counts { right, missing, ..Counts::default() });
         }
         return refuse(plan);
     }
-    let (lock, recovery) = secrets.lock()?;
-    if let Some(recovery) = &recovery {
-        told(recovery);
+    if let Some(recovery) = secrets.put_in_order()? {
+        told(&recovery);
     }
     let plan = agenix::plan(&secrets, &rules, args.force);
     let (due, right, missing) = (plan.due.len(), plan.right.len(), plan.missing.len());
@@ -45,17 +45,19 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
         let identities = identity::load(global, &terminal)?;
         let bar = terminal.add(bar(global, due));
         let done = |done: usize| bar.set_position(done as u64);
-        let result = agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &done);
+        let result = agenix::rekey(&secrets, plan, &identities, &remote::interrupted, &done);
         bar.finish_and_clear();
         left = result.map_err(|error| failure(&error))?;
     }
-    for path in left.iter().filter(|_| !global.json) {
-        say!(
-            "{} {path}  its age keys do not show who they are, and no key at hand opens it",
-            style("?").yellow()
-        );
+    for path in &left {
+        let why = "its age keys do not show who they are, and no key at hand opens it";
+        if global.json {
+            say!("{}", serde_json::json!({ "event": "left", "secret": path.as_str(), "why": why }));
+        } else {
+            say!("{} {path}  {why}", style("?").yellow());
+        }
     }
-    summarise(global, due - left.len(), right + left.len(), missing);
+    summarise(global, Counts { changed: due - left.len(), right, missing, left: left.len() });
     Ok(())
 }
 
@@ -82,26 +84,42 @@ fn tell(global: &Global, plan: &Plan<'_>, known: &[Recipient], verb: &str) {
     }
 }
 
-fn summarise(global: &Global, due: usize, right: usize, missing: usize) {
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    changed: usize,
+    right: usize,
+    missing: usize,
+    left: usize,
+}
+
+fn summarise(global: &Global, counts: Counts) {
+    let Counts { changed, right, missing, left } = counts;
     if global.json {
-        let value =
-            serde_json::json!({ "event": "rekeyed", "changed": due, "right": right, "missing": missing });
+        let value = serde_json::json!({
+            "event": "rekeyed", "changed": changed, "right": right, "missing": missing, "left": left,
+        });
         say!("{value}");
         return;
     }
-    let changed = match due {
+    let what = match changed {
         0 => "nothing to do".to_owned(),
         1 => "1 secret encrypted anew".to_owned(),
         many => format!("{many} secrets encrypted anew"),
     };
-    let mut parts = vec![changed];
-    if right > 0 {
-        parts.push(format!("{right} right already"));
-    }
-    if missing > 0 {
-        parts.push(format!("{missing} without a file"));
-    }
+    let mut parts = vec![what];
+    let others = [(right, "right already"), (missing, "without a file"), (left, "left as they are")];
+    parts
+        .extend(others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     say!("{} {}", style("✓").green(), parts.join(", "));
+}
+
+fn told_of_cut_off(global: &Global) {
+    let text = "a rekey was cut off half-way; it will be undone first, and this plan is of what is there now";
+    if global.json {
+        say!("{}", serde_json::json!({ "event": "rekey", "state": "cut off" }));
+    } else {
+        eprintln!("{} {text}", style("note:").yellow().bold().for_stderr());
+    }
 }
 
 fn refuse(plan: Plan<'_>) -> Result<()> {
@@ -113,19 +131,11 @@ fn refuse(plan: Plan<'_>) -> Result<()> {
 }
 
 fn failure(error: &RekeyError) -> Failure {
-    match error {
-        RekeyError::Stopped => Failure::new(Kind::Interrupted, error.to_string()),
-        RekeyError::Commit(cause) => {
-            Failure::new(Kind::Unforeseen, format!("{error}: {cause}")).hint(cause.hint())
-        }
-        RekeyError::Failed { failures } => {
-            let mut lines: Vec<String> =
-                failures.iter().take(SHOWN_FAILURES).map(ToString::to_string).collect();
-            if failures.len() > SHOWN_FAILURES {
-                lines.push(format!("… and {} more", failures.len() - SHOWN_FAILURES));
-            }
-            let hint = failures.first().and_then(|failure| failure.error.hint());
-            Failure::configuration(error.to_string()).tail(&lines).hint(hint)
-        }
-    }
+    let kind = match error {
+        RekeyError::Stopped => Kind::Interrupted,
+        RekeyError::Commit(_) => Kind::Unforeseen,
+        RekeyError::Failed { .. } | RekeyError::Lock(_) => Kind::Configuration,
+    };
+    let (lines, hint) = agenix::session::failures_of(error);
+    Failure::new(kind, chain(error)).tail(&lines).hint(hint)
 }

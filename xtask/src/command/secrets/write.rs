@@ -17,7 +17,7 @@ pub(crate) fn edit(global: &Global, repository: &Repository, args: &Content) -> 
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run("edit", rule);
+        return dry_run(global, "edit", rule);
     }
     let identities = identity::load(global, &Terminal::new())?;
     let edited = match piped()? {
@@ -32,7 +32,7 @@ pub(crate) fn new(global: &Global, repository: &Repository, args: &Content) -> R
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run("write", rule);
+        return dry_run(global, "write", rule);
     }
     let content = piped()?;
     if secrets.read(rule)?.is_some() {
@@ -80,8 +80,13 @@ fn editor() -> Result<EditorCommand> {
     })
 }
 
-fn dry_run(verb: &str, rule: &Rule) -> Result<()> {
+fn dry_run(global: &Global, verb: &str, rule: &Rule) -> Result<()> {
     let readers: Vec<String> = rule.recipients()?.iter().map(agenix::Recipient::label).collect();
+    if global.json {
+        let event = format!("would-{verb}");
+        say!("{}", serde_json::json!({ "event": event, "secret": rule.path().as_str(), "readers": readers }));
+        return Ok(());
+    }
     say!("would {verb} {}, for {}", rule.path(), readers.join(", "));
     Ok(())
 }

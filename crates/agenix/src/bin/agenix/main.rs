@@ -28,10 +28,9 @@ fn main() -> ExitCode {
     };
     match dispatch(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) if remote::interrupted() => ExitCode::from(130),
         Err(failed) => {
             eprint!("{failed}");
-            ExitCode::FAILURE
+            if remote::interrupted() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }

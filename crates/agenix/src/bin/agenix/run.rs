@@ -1,25 +1,20 @@
 //! What each request does, in the original's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agenix::nix::{NixError, evaluate_for};
-use agenix::secrecy::SecretString;
+use agenix::session;
 use agenix::terminal::{EditorCommand, Person, piped, print_secret};
 use agenix::{
-    Due, EditError, Edited, Empty, Folder, Identities, IdentitySources, PlaceError, Plan, Recipient,
-    RekeyError, Rule, RuleError, SecretError, SecretPath, Secrets, Why,
+    Due, EditError, Edited, Empty, Folder, Identities, PlaceError, Plan, Recipient, RekeyError, Rule,
+    RuleError, SecretError, SecretPath, Secrets, Why,
 };
 
 use crate::arguments::Arguments;
-
-/// CI's identity: the text of a private key.
-const VARIABLE: &str = "XTASK_IDENTITY";
-/// More failures than this make nobody wiser.
-const SHOWN_FAILURES: usize = 10;
 
 /// `-d`: to standard output, byte for byte.
 pub(crate) fn decrypt(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
@@ -88,24 +83,34 @@ fn rekey_files(
     }
     let rules: Vec<&Rule> = match files {
         [] => secrets.rules().iter().collect(),
-        files => files.iter().map(|file| rule_of(&secrets, file, &rules_file)).collect::<Result<_, _>>()?,
+        files => {
+            let rules: Result<Vec<&Rule>, Failed> =
+                files.iter().map(|file| rule_of(&secrets, file, &rules_file)).collect();
+            let mut seen = BTreeSet::new();
+            rules?.into_iter().filter(|rule| seen.insert(rule.path())).collect()
+        }
     };
-    let (lock, recovery) =
-        secrets.lock().map_err(|error| Failed::hinted(&error.to_string(), error.hint()))?;
+    let recovery = secrets.put_in_order();
+    let recovery = recovery.map_err(|error| Failed::hinted(&session::chain(&error), error.hint()))?;
     if let Some(recovery) = recovery {
         eprintln!("{recovery}");
     }
     let plan = agenix::plan(&secrets, &rules, force);
+    if !plan.failures.is_empty() {
+        return Err(RekeyError::Failed { failures: plan.failures }.into());
+    }
     tell(arguments, &plan, &secrets.readers(), on_due);
-    if plan.due.is_empty() && plan.failures.is_empty() {
+    if plan.due.is_empty() {
         return Ok(());
     }
     let wanted = plan.due.iter().find(|due| !matches!(due.why, Why::Unproven));
     let identities = match wanted {
         Some(due) => identities(arguments, Path::new(due.rule.path().as_str()))?,
-        None => identities(arguments, Path::new("")).unwrap_or_default(),
+        // What is due only because nothing is proven can wait for somebody with a key; one that is named must be one.
+        None if arguments.identities.is_empty() => identities(arguments, Path::new("")).unwrap_or_default(),
+        None => identities(arguments, Path::new(""))?,
     };
-    let left = agenix::rekey(&secrets, &lock, plan, &identities, &remote::interrupted, &|_| {})?;
+    let left = agenix::rekey(&secrets, plan, &identities, &remote::interrupted, &|_| {})?;
     for path in left {
         eprintln!(
             "{path} is left as it is: its age keys do not show who they are, and it is for none of ours."
@@ -145,7 +150,7 @@ fn open(arguments: &Arguments, files: &[PathBuf]) -> Result<(Secrets, PathBuf), 
     let beside = rules_file.parent().unwrap_or(Path::new("."));
     if !rules_file.is_file() {
         let error = NixError::NoFile { file: rules_file.display().to_string() };
-        return Err(Failed::hinted(&error.to_string(), error.hint()));
+        return Err(Failed::hinted(&session::chain(&error), error.hint()));
     }
     let (beside, here) = (folder(beside)?, folder(Path::new("."))?);
     let names = |folder: &Folder| -> Vec<SecretPath> {
@@ -194,26 +199,15 @@ fn rule_of<'s>(secrets: &'s Secrets, file: &Path, rules_file: &Path) -> Result<&
             lines: vec![format!("There is no rule for {} in {}.", file.display(), rules_file.display())],
             hint: nearest.as_ref().map(|nearest| format!("did you mean {nearest}?")),
         },
-        _ => Failed::hinted(&error.to_string(), error.hint()),
+        _ => Failed::hinted(&session::chain(&error), error.hint()),
     })
 }
 
 fn identities(arguments: &Arguments, file: &Path) -> Result<Identities, Failed> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let text = std::env::var(VARIABLE).ok().map(SecretString::from);
-    // As age has it, `-` is standard input.
-    let named = arguments.identities.iter();
-    let files: Vec<PathBuf> =
-        named.map(|file| if file == Path::new("-") { "/dev/stdin".into() } else { file.clone() }).collect();
-    let sources = IdentitySources {
-        files: &files,
-        text: text.as_ref().map(|text| (VARIABLE, text)),
-        home: home.as_deref(),
-    };
-    let identities =
-        Identities::load(&sources).map_err(|error| Failed::hinted(&error.to_string(), error.hint()))?;
+    let identities = session::identities(&arguments.identities, Arc::new(Person));
+    let identities = identities.map_err(|(line, hint)| Failed::hinted(&line, hint))?;
     if identities.is_empty() {
-        let home = home.unwrap_or_default();
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let key = |name| home.join(".ssh").join(name).display().to_string();
         return Err(Failed::line(format!(
             "No identity found to decrypt {}. Try adding an SSH key at {} or {} or using the --identity flag to \
@@ -226,7 +220,7 @@ fn identities(arguments: &Arguments, file: &Path) -> Result<Identities, Failed> 
     if arguments.verbose {
         eprintln!("identities: {}", identities.names().join(", "));
     }
-    Ok(identities.asking(Arc::new(Person)))
+    Ok(identities)
 }
 
 fn reads_key_from_stdin(arguments: &Arguments) -> bool {
@@ -257,7 +251,7 @@ impl Failed {
     }
 
     fn of(file: &Path, error: &SecretError) -> Self {
-        Self { lines: vec![format!("{}: {error}", file.display())], hint: error.hint() }
+        Self { lines: vec![session::about(&file.display().to_string(), error)], hint: error.hint() }
     }
 }
 
@@ -280,20 +274,8 @@ impl From<NixError> for Failed {
 
 impl From<RekeyError> for Failed {
     fn from(error: RekeyError) -> Self {
-        let mut lines = Vec::new();
-        let mut hint = None;
-        if let RekeyError::Failed { failures } = &error {
-            lines.extend(failures.iter().take(SHOWN_FAILURES).map(ToString::to_string));
-            if failures.len() > SHOWN_FAILURES {
-                lines.push(format!("… and {} more", failures.len() - SHOWN_FAILURES));
-            }
-            hint = failures.first().and_then(|failure| failure.error.hint());
-        }
-        if let RekeyError::Commit(cause) = &error {
-            lines.push(cause.to_string());
-            hint = cause.hint();
-        }
-        lines.push(error.to_string());
+        let (mut lines, hint) = session::failures_of(&error);
+        lines.push(session::chain(&error));
         Self { lines, hint }
     }
 }
