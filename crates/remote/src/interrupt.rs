@@ -1,4 +1,4 @@
-//! Ctrl-C, ctrl-\\, SIGTERM and SIGHUP, as a flag that every wait looks at.
+//! Ctrl-C, ctrl-\, SIGTERM and SIGHUP, as a flag that every wait looks at.
 //!
 //! Children run in process groups of their own, so a terminal's ctrl-C reaches only us: we decide what is ended, in
 //! which order, and no tool is killed half-way behind our back.
