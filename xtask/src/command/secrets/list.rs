@@ -1,6 +1,6 @@
 //! `secrets list`: who can read what, at a glance.
 
-use agenix::{Finding, Format, Found, Recipient, State};
+use agenix::{Finding, Format, Found, Recipient, Secrets, State};
 use console::style;
 
 use crate::cli::Global;
@@ -13,20 +13,7 @@ pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
     let known = secrets.readers();
     let findings = secrets.survey();
     if global.json {
-        findings.iter().for_each(|finding| say!("{}", json(finding, &known)));
-        for error in secrets.rules().refused() {
-            let finding = error.to_string();
-            say!(
-                "{}",
-                serde_json::json!({ "event": "rule", "state": "refused", "finding": finding, "hint": error.hint() })
-            );
-        }
-        if agenix::was_cut_off(secrets.folder()) {
-            say!(
-                "{}",
-                serde_json::json!({ "event": "rekey", "state": "cut off", "hint": "cargo xtask secrets rekey" })
-            );
-        }
+        print_json(&secrets, &findings, &known);
         return Ok(());
     }
     let rows: Vec<Row> = findings.iter().map(|finding| row(finding, &known)).collect();
@@ -51,6 +38,23 @@ pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn print_json(secrets: &Secrets, findings: &[Finding<'_>], known: &[Recipient]) {
+    findings.iter().for_each(|finding| say!("{}", json(finding, known)));
+    for error in secrets.rules().refused() {
+        let finding = error.to_string();
+        say!(
+            "{}",
+            serde_json::json!({ "event": "rule", "state": "refused", "finding": finding, "hint": error.hint() })
+        );
+    }
+    if agenix::was_cut_off(secrets.folder()) {
+        say!(
+            "{}",
+            serde_json::json!({ "event": "rekey", "state": "cut off", "hint": "cargo xtask secrets rekey" })
+        );
+    }
 }
 
 struct Row {

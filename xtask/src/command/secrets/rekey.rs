@@ -1,6 +1,6 @@
 //! `secrets rekey`: encrypt anew what needs it, all of it or nothing.
 
-use agenix::{Plan, Recipient, RekeyError};
+use agenix::{Plan, Recipient, RekeyError, Secrets};
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -19,16 +19,7 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
         return Err(Failure::configuration(error.to_string()).hint(error.hint()));
     }
     if global.dry_run {
-        if agenix::was_cut_off(secrets.folder()) {
-            told_of_cut_off(global);
-        }
-        let plan = agenix::plan(&secrets, &rules, args.force);
-        tell(global, &plan, &secrets.readers(), "would rekey");
-        if plan.due.is_empty() && plan.failures.is_empty() {
-            let (right, missing) = (plan.right.len(), plan.missing.len());
-            summarise(global, Counts { right, missing, ..Counts::default() });
-        }
-        return refuse(plan);
+        return dry_run(global, &secrets, agenix::plan(&secrets, &rules, args.force));
     }
     if let Some(recovery) = secrets.put_in_order()? {
         told(&recovery);
@@ -59,6 +50,18 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     }
     summarise(global, Counts { changed: due - left.len(), right, missing, left: left.len() });
     Ok(())
+}
+
+fn dry_run(global: &Global, secrets: &Secrets, plan: Plan<'_>) -> Result<()> {
+    if agenix::was_cut_off(secrets.folder()) {
+        told_of_cut_off(global);
+    }
+    tell(global, &plan, &secrets.readers(), "would rekey");
+    if plan.due.is_empty() && plan.failures.is_empty() {
+        let (right, missing) = (plan.right.len(), plan.missing.len());
+        summarise(global, Counts { right, missing, ..Counts::default() });
+    }
+    refuse(plan)
 }
 
 /// Drawn only once it has taken long enough that somebody may wonder.

@@ -81,15 +81,7 @@ fn rekey_files(
     if let (true, Some(refused)) = (files.is_empty(), secrets.rules().refused().first()) {
         return Err(Failed { lines: vec![refused.to_string()], hint: Some(refused.hint()) });
     }
-    let rules: Vec<&Rule> = match files {
-        [] => secrets.rules().iter().collect(),
-        files => {
-            let rules: Result<Vec<&Rule>, Failed> =
-                files.iter().map(|file| rule_of(&secrets, file, &rules_file)).collect();
-            let mut seen = BTreeSet::new();
-            rules?.into_iter().filter(|rule| seen.insert(rule.path())).collect()
-        }
-    };
+    let rules = chosen(&secrets, files, &rules_file)?;
     let recovery = secrets.put_in_order();
     let recovery = recovery.map_err(|error| Failed::hinted(&session::chain(&error), error.hint()))?;
     if let Some(recovery) = recovery {
@@ -117,6 +109,17 @@ fn rekey_files(
         );
     }
     Ok(())
+}
+
+/// The rules of these files, each once; all of them where none is named.
+fn chosen<'s>(secrets: &'s Secrets, files: &[PathBuf], rules_file: &Path) -> Result<Vec<&'s Rule>, Failed> {
+    if files.is_empty() {
+        return Ok(secrets.rules().iter().collect());
+    }
+    let rules = files.iter().map(|file| rule_of(secrets, file, rules_file));
+    let rules = rules.collect::<Result<Vec<&Rule>, Failed>>()?;
+    let mut seen = BTreeSet::new();
+    Ok(rules.into_iter().filter(|rule| seen.insert(rule.path())).collect())
 }
 
 fn tell(arguments: &Arguments, plan: &Plan<'_>, known: &[Recipient], on_due: &dyn Fn(&str)) {
