@@ -144,6 +144,9 @@ pub(crate) struct Deploy {
     /// All hosts
     #[arg(long, conflicts_with_all = ["hosts", "role", "tag"])]
     pub(crate) all: bool,
+    /// How many agents to deploy side by side, once the first of them is well [default: a quarter of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: Option<u16>,
     /// How far to go
     #[arg(long, default_value = "switch")]
     pub(crate) goal: Goal,

@@ -3,7 +3,7 @@
 use super::{Needs, named_or_cluster, print_or_execute};
 use crate::cli::{Global, Goal};
 use crate::failure::{Failure, Result};
-use crate::playbook::{self, Token};
+use crate::playbook::{self, Aim, Token};
 use crate::repository::Repository;
 
 pub(crate) fn run(global: &Global) -> Result<()> {
@@ -15,6 +15,7 @@ pub(crate) fn run(global: &Global) -> Result<()> {
             .hint("give one host role = \"server\"".to_owned()));
     }
     let title = format!("bootstrap {}", fleet.cluster.name);
-    let plan = playbook::deploy(title, &fleet, &hosts, Goal::Switch, Token::Make);
+    let plan =
+        playbook::deploy(title, &fleet, &hosts, Aim { goal: Goal::Switch, token: Token::Make, batch: None });
     print_or_execute(global, &repository, &fleet, &plan, Needs { secrets: true, patience: true })
 }

@@ -5,7 +5,7 @@ use fleet::{Fleet, Host};
 use super::{Needs, named_or_cluster, print_or_execute};
 use crate::cli::{Deploy, Global, Goal, Role};
 use crate::failure::{Failure, Kind, Result};
-use crate::playbook::{self, Token};
+use crate::playbook::{self, Aim, Token};
 use crate::repository::Repository;
 use crate::run::is_this_machine;
 
@@ -15,7 +15,8 @@ pub(crate) fn run(global: &Global, args: &Deploy) -> Result<()> {
     let hosts = select(&fleet, args)?;
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     let title = format!("deploy {}", names.join(" "));
-    let plan = playbook::deploy(title, &fleet, &hosts, args.goal, Token::Expect);
+    let aim = Aim { goal: args.goal, token: Token::Expect, batch: args.batch.map(usize::from) };
+    let plan = playbook::deploy(title, &fleet, &hosts, aim);
     let with_tokens = !matches!(args.goal, Goal::Build | Goal::DryActivate);
     let secrets = with_tokens && hosts.iter().any(|host| host.role.is_some());
     print_or_execute(global, &repository, &fleet, &plan, Needs { secrets, patience: true })?;

@@ -6,8 +6,19 @@ use pipeline::{Step, Track};
 use super::{Action, Ask, Plan, REPOSITORY, Target, Token, connect_track, gate_step, with_consulted};
 use crate::cli::Goal;
 
+/// What a deploy is to reach, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aim {
+    pub(crate) goal: Goal,
+    pub(crate) token: Token,
+    /// How many agents side by side after the first; a quarter of them unless said otherwise. A batch that fails stops
+    /// those after it.
+    pub(crate) batch: Option<usize>,
+}
+
 /// The plan that takes these hosts to the goal. `hosts` may be in any order; the plan is in the cluster's.
-pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, token: Token) -> Plan {
+pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) -> Plan {
+    let Aim { goal, token, batch } = aim;
     let mut plan = Plan::new(title);
     let of = |role: Option<Role>| hosts.iter().copied().filter(|host| host.role == role).collect::<Vec<_>>();
     let (agents, others) = (of(Some(Role::Agent)), of(None));
@@ -37,7 +48,13 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], goal: Goal, 
     // One first: what breaks it need not break them all.
     let (first, rest) = agents.split_at(agents.len().min(1));
     plan.stage(if rest.is_empty() { "agents" } else { "first agent" }, tracks(first));
-    plan.stage("agents", tracks(rest));
+    let size = batch.unwrap_or(rest.len().div_ceil(4)).max(1);
+    let batches = rest.len().div_ceil(size);
+    for (index, batch) in rest.chunks(size).enumerate() {
+        let name =
+            if batches == 1 { "agents".to_owned() } else { format!("agents, {} of {batches}", index + 1) };
+        plan.stage(name, tracks(batch));
+    }
     plan.stage("others", tracks(&others));
     if activates(goal) {
         let verify = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
@@ -125,25 +142,30 @@ mod tests {
     "#;
 
     #[test]
-    fn one_agent_goes_first_and_the_others_follow_together() {
+    fn one_agent_goes_first_and_the_others_follow_in_batches() {
         let more = "[hosts.alma]\nrole = \"agent\"\nnode_ip = \"100.64.0.7\"\n\
                     [hosts.zoe]\nrole = \"agent\"\nnode_ip = \"100.64.0.8\"\n";
         let fleet = Fleet::parse(&format!("{FLEET}\n{more}")).unwrap();
         let hosts: Vec<&Host> = fleet.with_role(Role::Agent);
-        let plan = deploy("test".to_owned(), &fleet, &hosts, Goal::Test, Token::Expect);
-        let of = |name: &str| {
-            let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
-            stage.tracks.iter().map(|track| track.subject.clone()).collect::<Vec<_>>()
+        let agents = |batch| {
+            let aim = Aim { goal: Goal::Test, token: Token::Expect, batch };
+            let plan = deploy("test".to_owned(), &fleet, &hosts, aim);
+            let stages = plan.stages.into_iter().filter(|stage| stage.name.contains("agent"));
+            let names = |stage: pipeline::Stage<Action>| {
+                let hosts: Vec<String> = stage.tracks.into_iter().map(|track| track.subject).collect();
+                format!("{}: {}", stage.name, hosts.join(" "))
+            };
+            stages.filter(|stage| stage.name != "agent token").map(names).collect::<Vec<_>>()
         };
-        assert_eq!(of("first agent"), ["alma"]);
-        assert_eq!(of("agents"), ["maia", "zoe"]);
+        assert_eq!(agents(None), ["first agent: alma", "agents, 1 of 2: maia", "agents, 2 of 2: zoe"]);
+        assert_eq!(agents(Some(2)), ["first agent: alma", "agents: maia zoe"]);
     }
 
     /// Stages as `name: subject[step step] subject[…]`.
     fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
         let fleet = Fleet::parse(FLEET).unwrap();
         let hosts: Vec<&Host> = hosts.iter().map(|name| fleet.host(name).unwrap()).collect();
-        let plan = deploy("test".to_owned(), &fleet, &hosts, goal, token);
+        let plan = deploy("test".to_owned(), &fleet, &hosts, Aim { goal, token, batch: None });
         let track = |track: &Track<Action>| {
             let steps: Vec<&str> = track.steps.iter().map(|step| step.name.as_str()).collect();
             format!("{}[{}]", track.subject, steps.join(", "))

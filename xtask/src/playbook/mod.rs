@@ -8,7 +8,7 @@ mod deploy;
 mod verify;
 
 pub(crate) use action::{Action, Target, Token};
-pub(crate) use deploy::deploy;
+pub(crate) use deploy::{Aim, deploy};
 pub(crate) use verify::verify;
 
 use fleet::{Fleet, Host, HostName};
