@@ -91,6 +91,12 @@ Examples:
     /// Makes the server token if there is none, deploys the server and verifies it, copies the server's agent token into
     /// an encrypted secret, deploys the agents and verifies that they joined.
     BootstrapCluster,
+    /// Take a host back to an earlier system of its own, with the gate and the timer of a deploy
+    #[command(after_help = "\
+Examples:
+  cargo xtask rollback maia             to the generation before its boot default
+  cargo xtask rollback maia --to 12")]
+    Rollback(Rollback),
     /// Every gate of a deploy, changing nothing
     Verify(Hosts),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
@@ -128,6 +134,15 @@ pub(crate) struct Hosts {
     /// Names in hosts/fleet.toml [default: all hosts of the cluster]
     #[arg(value_name = "HOST")]
     pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Its name in hosts/fleet.toml
+    pub(crate) host: String,
+    /// The generation's number [default: the newest before the boot default]
+    #[arg(long, value_name = "GENERATION")]
+    pub(crate) to: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
+        Command::Rollback(args) => command::rollback::run(&cli.global, args),
         Command::Verify(args) => command::verify::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),

@@ -6,6 +6,7 @@ pub(crate) mod deploy;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod rehearse;
+pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod test;
 pub(crate) mod verify;

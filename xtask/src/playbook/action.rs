@@ -20,7 +20,9 @@ pub(crate) enum Action {
     Snapshot { with_agents: bool },
     /// Build the host's system where fleet.toml says.
     Build { host: HostName },
-    /// Do something with the system that was built.
+    /// Find an earlier system of the host, on the host: that of a generation, else of the one before its boot default.
+    Generation { host: HostName, to: Option<u32>, yes: bool },
+    /// Do something with the system that was built, or found.
     Activate { host: HostName, target: Target },
     /// Look whether the host is well. `server` knows the nodes.
     Gate { host: HostName, server: Option<HostName> },

@@ -105,7 +105,7 @@ fn build_step(host: &Host) -> Step<Action> {
 }
 
 /// Test first, then boot: a host's boot default never points at a system that failed its gate.
-fn host_steps(fleet: &Fleet, host: &Host, goal: Goal) -> Vec<Step<Action>> {
+pub(super) fn host_steps(fleet: &Fleet, host: &Host, goal: Goal) -> Vec<Step<Action>> {
     let activate = |target: Target| {
         let name = match target {
             Target::Running => "activate",

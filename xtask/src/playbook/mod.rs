@@ -5,10 +5,12 @@
 
 mod action;
 mod deploy;
+mod rollback;
 mod verify;
 
 pub(crate) use action::{Action, Target, Token};
 pub(crate) use deploy::{Aim, deploy};
+pub(crate) use rollback::rollback;
 pub(crate) use verify::verify;
 
 use fleet::{Fleet, Host, HostName};

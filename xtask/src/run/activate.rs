@@ -14,7 +14,7 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::host::{self, Systems};
-use super::{Built, Run, changed, done, skipped};
+use super::{Built, Origin, Run, changed, done, generation, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
@@ -153,6 +153,13 @@ impl Run<'_> {
         built: &Built,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
+        let snapshot = match &built.origin {
+            Origin::Snapshot(snapshot) => snapshot,
+            Origin::OnHost(number) => {
+                let session = self.session(name);
+                return generation::activate_there(&session, action, &built.system, *number, on_line);
+            }
+        };
         let built_here = match self.host(name).build_on {
             fleet::BuildOn::Local => true,
             fleet::BuildOn::Target => self.session(name).is_local(),
@@ -161,7 +168,7 @@ impl Run<'_> {
         let source = if built_here && self.knows_store_path() {
             Source::StorePath(built.system.clone())
         } else {
-            Source::Flake { reference: built.snapshot.clone(), name: name.to_string() }
+            Source::Flake { reference: snapshot.clone(), name: name.to_string() }
         };
         self.rebuild(name, action, &source, on_line)
     }

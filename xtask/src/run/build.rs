@@ -7,7 +7,7 @@ use pipeline::{Outcome, Progress};
 use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
 use remote::{RunError, nix};
 
-use super::{Built, Run, done, skipped};
+use super::{Built, Origin, Run, done, skipped};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::repository::{AGENT_TOKEN, secret};
 
@@ -31,7 +31,12 @@ impl Run<'_> {
 
     pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let snapshot = self.state().snapshot.clone().expect("a plan takes a snapshot before it builds");
-        if self.state().built.get(name).is_some_and(|built| built.snapshot == snapshot) {
+        if self
+            .state()
+            .built
+            .get(name)
+            .is_some_and(|built| built.origin == Origin::Snapshot(snapshot.clone()))
+        {
             return skipped("built already, the token is unchanged");
         }
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
@@ -49,7 +54,7 @@ impl Run<'_> {
             return Err(Failure::new(Kind::Build, message));
         }
         let detail = short(&output);
-        self.state().built.insert(name.clone(), Built { system: output, snapshot });
+        self.state().built.insert(name.clone(), Built { system: output, origin: Origin::Snapshot(snapshot) });
         done(detail)
     }
 

@@ -4,6 +4,7 @@ mod activate;
 mod build;
 mod connect;
 mod gate;
+mod generation;
 mod host;
 mod lock;
 mod preflight;
@@ -67,11 +68,19 @@ struct State {
     knows_store_path: Option<bool>,
 }
 
-/// A system that was built, and from what.
+/// A system, and where it is from.
 #[derive(Clone)]
 struct Built {
     system: String,
-    snapshot: String,
+    origin: Origin,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Origin {
+    /// Built from this snapshot of the flake.
+    Snapshot(String),
+    /// A generation that lies on the host, by its number.
+    OnHost(u32),
 }
 
 impl<'a> Run<'a> {
@@ -118,6 +127,7 @@ impl<'a> Run<'a> {
             Action::Connect { host, lock } => self.connect(host, *lock),
             Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents),
+            Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host } => self.build(host, progress),
             Action::Activate { host, target } => {
                 self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure))

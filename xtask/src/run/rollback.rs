@@ -235,7 +235,7 @@ fn is_system(word: &str) -> bool {
 }
 
 /// Which K3s a system has: `k3s-1.34.2+k3s1`, without the hash, which changes with any dependency.
-fn k3s_of(session: &Session, system: &str) -> Result<Option<String>> {
+pub(super) fn k3s_of(session: &Session, system: &str) -> Result<Option<String>> {
     let unit = format!("{system}/etc/systemd/system/k3s.service");
     match session.run(["sed", "-n", "s/^ExecStart=//p", &unit]) {
         Ok(output) => Ok(store_name(&output.text())),

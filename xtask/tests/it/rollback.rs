@@ -188,6 +188,31 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
     });
 }
 
+#[test]
+fn a_host_goes_back_to_an_earlier_generation_by_name() {
+    in_lab("rollback::a_host_goes_back_to_an_earlier_generation_by_name", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        xtask(lab, &["rollback", "maia"]).expect(2).says("maia has no earlier generation");
+        let first = systems(lab, "maia");
+        configure(lab, "maia", "environment.etc.second.text = \"\";");
+        xtask(lab, &["deploy", "maia"]).expect(0);
+        let second = systems(lab, "maia");
+        assert_ne!(first, second);
+        let plan = xtask(lab, &["rollback", "maia", "--dry-run"]).expect(0).stdout;
+        assert!(plan.contains("find the generation before its boot default"), "{plan}");
+        assert_eq!(systems(lab, "maia"), second);
+        xtask(lab, &["rollback", "maia"]).expect(0);
+        assert_eq!(systems(lab, "maia"), first);
+        assert_settled(lab, "maia");
+        xtask(lab, &["verify"]).expect(0);
+        xtask(lab, &["rollback", "maia", "--to", "9"]).expect(2).says("hint: it has 1, 2: --to NUMBER");
+        xtask(lab, &["rollback", "maia", "--to", "2"]).expect(0);
+        assert_eq!(systems(lab, "maia"), second);
+        let again = xtask(lab, &["rollback", "maia", "--to", "2"]).expect(0);
+        assert!(again.line("skip  maia  activate").contains("already"), "{}", again.stderr);
+    });
+}
+
 /// The deployer itself; its ssh and nix go on for as long as they like.
 fn kill(lab: &Lab, signal: &str) {
     let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);

@@ -1,0 +1,15 @@
+//! `rollback`
+
+use super::{Needs, print_or_execute};
+use crate::cli::{Global, Rollback};
+use crate::failure::Result;
+use crate::playbook;
+use crate::repository::Repository;
+
+pub(crate) fn run(global: &Global, args: &Rollback) -> Result<()> {
+    let repository = Repository::find()?;
+    let fleet = repository.fleet()?;
+    let host = fleet.host(&args.host)?;
+    let plan = playbook::rollback(&fleet, host, args.to, global.yes);
+    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets: false, patience: true })
+}

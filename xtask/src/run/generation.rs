@@ -1,0 +1,118 @@
+//! An earlier system of a host, as it lies there: nothing is built and nothing is copied.
+
+use std::time::Duration;
+
+use fleet::{HostName, Role};
+use pipeline::Outcome;
+use remote::RunError;
+use remote::nixos_rebuild::{ACTIVATION_TIMEOUT, Action};
+use remote::ssh::Session;
+
+use super::activate::UNIT;
+use super::build::short;
+use super::{Built, Origin, Run, done, host, rollback};
+use crate::failure::{Failure, Kind, Result};
+
+/// Setting a profile is quick, and installing a boot loader takes its time.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
+
+impl Run<'_> {
+    /// Finds the system of a generation: of `to`, else of the newest before the boot default.
+    pub(super) fn generation(&self, name: &HostName, to: Option<u32>, yes: bool) -> Result<Outcome> {
+        let session = self.session(name);
+        let generations = generations(&session)?;
+        let number = chosen(&generations, to).ok_or_else(|| {
+            let known: Vec<String> = generations.iter().map(|(number, _)| number.to_string()).collect();
+            let what = to.map_or("no earlier generation".to_owned(), |to| format!("no generation {to}"));
+            Failure::new(Kind::Usage, format!("{name} has {what}"))
+                .hint(format!("it has {}: --to NUMBER", known.join(", ")))
+        })?;
+        let link = format!("{}-{number}-link", host::PROFILE);
+        let system = session.run(["readlink", "-f", &link])?.text();
+        self.may_go_back(name, &session, &system, yes)?;
+        let detail = format!("generation {number}, {}", short(&system));
+        self.state().built.insert(name.clone(), Built { system, origin: Origin::OnHost(number) });
+        done(detail)
+    }
+
+    /// A datastore does not go back with its K3s.
+    fn may_go_back(&self, name: &HostName, session: &Session, system: &str, yes: bool) -> Result<()> {
+        let running = host::systems(session)?.running;
+        if yes || self.host(name).role != Some(Role::Server) {
+            return Ok(());
+        }
+        let now = running.map(|running| rollback::k3s_of(session, &running)).transpose()?.flatten();
+        let then = rollback::k3s_of(session, system)?;
+        match (now, then) {
+            (Some(now), Some(then)) if now != then => {
+                let message =
+                    format!("{name} would go from {now} to {then}, and K3s' datastore does not go back");
+                Err(Failure::new(Kind::Usage, message)
+                    .hint("--yes does it; take a copy of /var/lib/rancher/k3s/server first".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does on the host what nixos-rebuild does there, in the same unit.
+pub(super) fn activate_there(
+    session: &Session,
+    action: Action,
+    system: &str,
+    generation: u32,
+    on_line: &dyn Fn(&str),
+) -> std::result::Result<String, RunError> {
+    let word = match action {
+        Action::Test => "test",
+        Action::Boot => "boot",
+        Action::DryActivate => "dry-activate",
+        Action::Build => unreachable!("what lies on a host is built"),
+    };
+    if action == Action::Boot {
+        let number = generation.to_string();
+        session.run_within(BOOT_TIMEOUT, ["nix-env", "-p", host::PROFILE, "--switch-generation", &number])?;
+    }
+    let unit = format!("--unit={}", UNIT.trim_end_matches(".service"));
+    let program = format!("{system}/bin/switch-to-configuration");
+    let run =
+        ["systemd-run", "--collect", "--no-ask-password", "--pipe", "--quiet", "--service-type=exec", &unit];
+    let argv = run.iter().copied().chain([program.as_str(), word]);
+    let output = session.command(argv).timeout(ACTIVATION_TIMEOUT).run_watched(on_line)?;
+    Ok(output.text())
+}
+
+/// Numbers in their order, and whether each is the boot default.
+fn generations(session: &Session) -> Result<Vec<(u32, bool)>> {
+    Ok(parse(&session.run(["nix-env", "-p", host::PROFILE, "--list-generations"])?.text()))
+}
+
+/// `  3   2026-11-22 22:00:00   (current)`
+fn parse(list: &str) -> Vec<(u32, bool)> {
+    let line = |line: &str| Some((line.split_whitespace().next()?.parse().ok()?, line.contains("(current)")));
+    list.lines().filter_map(line).collect()
+}
+
+fn chosen(generations: &[(u32, bool)], to: Option<u32>) -> Option<u32> {
+    let current = generations.iter().find(|(_, current)| *current).map_or(u32::MAX, |(number, _)| *number);
+    let numbers = generations.iter().map(|(number, _)| *number);
+    match to {
+        Some(to) => numbers.into_iter().find(|number| *number == to),
+        None => numbers.filter(|number| *number < current).max(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_before_the_boot_default_is_chosen() {
+        let list = "   1   2026-11-20 10:00:00   \n   3   2026-11-21 10:00:00   \n   7   2026-11-22 10:00:00   (current)";
+        let generations = parse(list);
+        assert_eq!(generations, [(1, false), (3, false), (7, true)]);
+        assert_eq!((chosen(&generations, None), chosen(&generations, Some(1))), (Some(3), Some(1)));
+        assert_eq!((chosen(&generations, Some(2)), chosen(&generations[..1], None)), (None, Some(1)));
+        assert_eq!(chosen(&[(1, true)], None), None);
+    }
+}
