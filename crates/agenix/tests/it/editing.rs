@@ -177,3 +177,16 @@ fn no_key_is_handed_to_the_editor() {
     assert_eq!(world.content("a.age"), b"after\n");
     assert!(!world.noted("env").contains("XTASK_IDENTITY"));
 }
+
+#[test]
+fn a_crash_would_leave_no_core_dump() {
+    let world = World::new(&["a.age"]);
+    world.keep("a.age", "before");
+
+    let curious =
+        world.editor("grep 'Max core file size' /proc/$PPID/limits > \"$LOG/limits\"; echo new > \"$1\"");
+    world.agenix(["-e", "a.age"]).at_terminal(&curious).ends().says("");
+    let limits = fs::read_to_string(world.log("limits")).expect("the limits");
+    let words: Vec<&str> = limits.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
+}
