@@ -68,7 +68,9 @@ impl Run<'_> {
         let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
         self.state().failed_before.insert(name.clone(), failed);
         let token = self.token_on(name, session)?;
-        progress.line(&self.arm(name, session, before.running.as_deref(), built)?);
+        // What runs already may have failed its gate before: then only the boot default is known to be good.
+        let good = if again { &before.boot } else { &before.running };
+        progress.line(&self.arm(name, session, good.as_deref(), built)?);
         let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
         let attempt = format!("failed to activate {name}");
         let after = self.settled(name, &result)?;

@@ -130,12 +130,12 @@ impl<'a> Run<'a> {
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host } => self.build(host, progress),
             Action::Activate { host, target } => {
-                self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure))
+                self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure, progress))
             }
             Action::Gate { host, server } => self
                 .gate(host, server.as_ref(), progress)
                 .and_then(|outcome| self.disarm(host).map(|()| outcome))
-                .map_err(|failure| self.undone(host, failure)),
+                .map_err(|failure| self.undone(host, failure, progress)),
             Action::AgentToken { server } => self.agent_token(server),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use agenix::secrecy::SecretSlice;
 use fleet::{HostName, Role};
+use pipeline::Progress;
 use remote::RunError;
 use remote::ssh::Session;
 
@@ -131,7 +132,7 @@ impl Run<'_> {
     }
 
     /// What failed, with what became of the host: it is back where it was, or the reason why it is not.
-    pub(super) fn undone(&self, name: &HostName, failure: Failure) -> Failure {
+    pub(super) fn undone(&self, name: &HostName, failure: Failure, progress: &Progress<Failure>) -> Failure {
         let stays = self.state().stays.remove(name);
         let Some(armed) = self.state().armed.remove(name) else {
             return match stays {
@@ -141,8 +142,10 @@ impl Run<'_> {
                 None => failure,
             };
         };
+        progress.line(&failure.message);
+        progress.line(&format!("going back to {}", short(&armed.old)));
         // Somebody who pressed ctrl-C wants it undone, not left half-way. A second one ends us, and the timer is there.
-        match remote::shielded(|| self.go_back(name, &armed)) {
+        match remote::shielded(|| self.go_back(name, &armed, &|line| progress.line(line))) {
             Ok(()) => {
                 let note = format!("rolled back: {name} runs {} again", short(&armed.old));
                 failure.also(note)
@@ -156,14 +159,20 @@ impl Run<'_> {
         }
     }
 
-    fn go_back(&self, name: &HostName, armed: &Armed) -> Result<()> {
-        let mut begun = false;
+    fn go_back(&self, name: &HostName, armed: &Armed, tell: &dyn Fn(&str)) -> Result<()> {
+        let (mut begun, mut away) = (false, false);
         loop {
             let late = Instant::now() > armed.at + PATIENCE;
             match self.open_fresh(name).and_then(|session| step_back(&session, armed, &mut begun)) {
                 Ok(true) => return Ok(()),
                 Ok(false) if !late => {}
-                Err(failure) if failure.kind == Kind::Unreachable && !late => {}
+                Err(failure) if failure.kind == Kind::Unreachable && !late => {
+                    if !away {
+                        let left = armed.at.saturating_duration_since(Instant::now()).as_secs();
+                        tell(&format!("{name} does not answer; its own timer takes it back in {left} s"));
+                    }
+                    away = true;
+                }
                 Ok(false) => {
                     let message = format!("{name} did not go back in time");
                     return Err(Failure::new(Kind::Activation, message).hint(look(name)));
@@ -192,7 +201,7 @@ impl Run<'_> {
             );
         };
         let armed = Armed { old, at: Instant::now() };
-        remote::shielded(|| self.go_back(name, &armed))?;
+        remote::shielded(|| self.go_back(name, &armed, &|_| {}))?;
         Ok(Some(format!("an earlier deploy was cut off: went back to {} first", short(&armed.old))))
     }
 }

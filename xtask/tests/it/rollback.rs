@@ -180,8 +180,11 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
         configure(lab, "ocean", &format!("{TROUBLE}\nservices.k3s.package = pkgs.k3s_1_33;"));
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1)).unwrap();
-        let changed = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);
-        changed.says("note: not rolled back: it changes the version of K3s");
+        // The second time it runs what failed already: good is still only the boot default.
+        for _ in 0..2 {
+            let changed = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);
+            changed.says("note: not rolled back: it changes the version of K3s");
+        }
         let after = systems(lab, "ocean");
         assert!(after.running != before.running && after.boot == before.boot, "{after:?}");
         assert_settled(lab, "ocean");
