@@ -71,6 +71,16 @@ pub enum Event {
         /// One line of its standard error.
         line: String,
     },
+    /// A step found out something that another program may want to know.
+    StepFact {
+        /// Which step.
+        #[serde(flatten)]
+        step: StepId,
+        /// What: `snapshot`, `system` …
+        name: &'static str,
+        /// A path, a number, a name.
+        value: String,
+    },
     /// A step ended.
     StepFinished {
         /// Which.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Event, Outcome, Plan, Stage, StepId, Track};
 
+/// Why no lock here is poisoned: nothing that can panic is done while one is held.
+const UNPOISONED: &str = "no worker panics while it holds a lock";
+
 /// How the run went.
 #[derive(Debug)]
 pub struct Report<E> {
@@ -54,18 +57,28 @@ enum Message<E> {
 impl<E> Progress<E> {
     /// One line, as it comes.
     pub fn line(&self, line: &str) {
-        let event = Event::StepProgress { step: self.step.clone(), line: line.to_owned() };
+        self.send(Event::StepProgress { step: self.step.clone(), line: line.to_owned() });
+    }
+
+    /// Something for other programs to know, and for a later run.
+    pub fn fact(&self, name: &'static str, value: impl Into<String>) {
+        self.send(Event::StepFact { step: self.step.clone(), name, value: value.into() });
+    }
+
+    fn send(&self, event: Event) {
         // Nobody listens only when the run is over.
         let _ = self.sender.send(Message::Event(event));
     }
 }
 
-/// Runs the plan: `act` does a step's action, on one of at most `jobs` threads; `on_event` is called on this thread.
+/// Runs the plan: `act` does a step's action, on one of at most `jobs` threads; `on_event` is called on this thread. Once
+/// `stopped` says so, no failure is tolerated any more.
 ///
 /// `E`'s `Display` becomes the event's text. Never panics by itself; a panic in `act` is passed on.
 pub fn execute<A, E>(
     plan: &Plan<A>,
     jobs: usize,
+    stopped: fn() -> bool,
     act: impl Fn(&A, &Progress<E>) -> Result<Outcome, E> + Sync,
     mut on_event: impl FnMut(&Event),
 ) -> Report<E>
@@ -77,12 +90,28 @@ where
     on_event(&Event::RunStarted { title: plan.title.clone(), steps: plan.steps().count() });
     let mut report =
         Report { steps: Vec::new(), failures: Vec::new(), not_reached: Vec::new(), elapsed: start.elapsed() };
+    let failed = Mutex::new(Vec::new());
+    let goes_on = || {
+        let failed = failed.lock().expect(UNPOISONED);
+        failed.is_empty() || (plan.tolerates(&failed) && !stopped())
+    };
     for stage in &plan.stages {
-        if report.failures.is_empty() {
-            let subjects = stage.tracks.iter().map(|track| track.subject.clone()).collect();
-            on_event(&Event::StageStarted { stage: stage.name.clone(), subjects });
-            run_stage(stage, jobs, &act, &mut on_event, &mut report);
+        let tracks =
+            stage.tracks.iter().filter(|track| !failed.lock().expect(UNPOISONED).contains(&track.subject));
+        let tracks: VecDeque<&Track<A>> = tracks.collect();
+        if tracks.is_empty() || !goes_on() {
+            continue;
         }
+        let subjects = tracks.iter().map(|track| track.subject.clone()).collect();
+        on_event(&Event::StageStarted { stage: stage.name.clone(), subjects });
+        let run = |track: &Track<A>, sender: &Sender<Message<E>>| {
+            if !run_track(stage, track, &act, sender) {
+                failed.lock().expect(UNPOISONED).push(track.subject.clone());
+            }
+            // What broke one may break them all.
+            goes_on() || (stage.harmless && !stopped())
+        };
+        side_by_side(tracks, jobs, run, &mut on_event, &mut report);
     }
     let begun = |step: &StepId| report.steps.iter().any(|report| report.step == *step);
     let all = plan.steps().map(|(stage, track, step)| id(stage, track, &step.name));
@@ -96,28 +125,29 @@ where
     report
 }
 
-fn run_stage<A, E>(
-    stage: &Stage<A>,
+/// Runs the tracks on at most `jobs` threads; once `run` says no, no further one is begun.
+fn side_by_side<A, E>(
+    tracks: VecDeque<&Track<A>>,
     jobs: usize,
-    act: &(impl Fn(&A, &Progress<E>) -> Result<Outcome, E> + Sync),
+    run: impl Fn(&Track<A>, &Sender<Message<E>>) -> bool + Sync,
     on_event: &mut impl FnMut(&Event),
     report: &mut Report<E>,
 ) where
     A: Sync,
-    E: std::fmt::Display + Send,
+    E: Send,
 {
-    let queue: Mutex<VecDeque<&Track<A>>> = Mutex::new(stage.tracks.iter().collect());
-    let next = || queue.lock().expect("no worker panics while it holds the queue").pop_front();
-    // Once one has failed no further track is begun: what broke it may break them all.
-    let empty = || queue.lock().expect("no worker panics while it holds the queue").clear();
+    let threads = jobs.clamp(1, tracks.len());
+    let queue = Mutex::new(tracks);
+    let next = || queue.lock().expect(UNPOISONED).pop_front();
+    let (next, run, queue) = (&next, &run, &queue);
     std::thread::scope(|scope| {
         let (sender, messages) = mpsc::channel();
-        for _ in 0..jobs.clamp(1, stage.tracks.len()) {
+        for _ in 0..threads {
             let sender = sender.clone();
             scope.spawn(move || {
                 while let Some(track) = next() {
-                    if !run_track(stage, track, act, &sender) {
-                        empty();
+                    if !run(track, &sender) {
+                        queue.lock().expect(UNPOISONED).clear();
                     }
                 }
             });

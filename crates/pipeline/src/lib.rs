@@ -6,7 +6,8 @@
 //!
 //! The one rule of order: a stage begins only when every step of the stages before it is done or was skipped. A track
 //! that fails does not stop its neighbours half-way; it stops what comes after, tracks of its own stage included that
-//! wait for a free thread.
+//! wait for a free thread, unless the stage is harmless. Where a plan allows that some subjects fail, the run goes on
+//! without them: none of their later steps is begun.
 
 mod event;
 mod execute;
@@ -14,4 +15,4 @@ mod plan;
 
 pub use event::{Event, Outcome, StepId};
 pub use execute::{Failure, Progress, Report, StepReport, execute};
-pub use plan::{Plan, Stage, Step, Track};
+pub use plan::{Allowance, Plan, Stage, Step, Track};

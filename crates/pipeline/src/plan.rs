@@ -9,6 +9,17 @@ pub struct Plan<A> {
     pub title: String,
     /// One after the other.
     pub stages: Vec<Stage<A>>,
+    /// Which subjects may fail without ending the run.
+    pub allowances: Vec<Allowance>,
+}
+
+/// Subjects of which some may fail: those are left alone from then on, and the run goes on without them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Who.
+    pub subjects: Vec<String>,
+    /// How many of them, over the whole run.
+    pub failures: usize,
 }
 
 /// Tracks that may run side by side.
@@ -18,6 +29,8 @@ pub struct Stage<A> {
     pub name: String,
     /// One a host, or one for the repository.
     pub tracks: Vec<Track<A>>,
+    /// It changes nothing: every track is run whatever becomes of the others, so that all findings are told at once.
+    pub harmless: bool,
 }
 
 /// Steps on one subject.
@@ -43,15 +56,41 @@ pub struct Step<A> {
 impl<A> Plan<A> {
     /// An empty plan.
     pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), stages: Vec::new() }
+        Self { title: title.into(), stages: Vec::new(), allowances: Vec::new() }
     }
 
     /// Appends a stage, unless it is empty.
     pub fn stage(&mut self, name: impl Into<String>, tracks: Vec<Track<A>>) {
-        let tracks: Vec<_> = tracks.into_iter().filter(|track| !track.steps.is_empty()).collect();
+        self.push(name.into(), tracks, false);
+    }
+
+    /// Appends a stage that changes nothing, unless it is empty.
+    pub fn harmless_stage(&mut self, name: impl Into<String>, tracks: Vec<Track<A>>) {
+        self.push(name.into(), tracks, true);
+    }
+
+    fn push(&mut self, name: String, mut tracks: Vec<Track<A>>, harmless: bool) {
+        tracks.retain(|track| !track.steps.is_empty());
         if !tracks.is_empty() {
-            self.stages.push(Stage { name: name.into(), tracks });
+            self.stages.push(Stage { name, tracks, harmless });
         }
+    }
+
+    /// Up to `failures` of these subjects may fail; the run goes on without them.
+    pub fn allow(&mut self, failures: usize, subjects: impl IntoIterator<Item = impl fmt::Display>) {
+        let subjects: Vec<String> = subjects.into_iter().map(|subject| subject.to_string()).collect();
+        if failures > 0 && !subjects.is_empty() {
+            self.allowances.push(Allowance { subjects, failures });
+        }
+    }
+
+    /// Does the run go on, once these subjects have failed?
+    pub(crate) fn tolerates(&self, failed: &[String]) -> bool {
+        let of =
+            |allowance: &Allowance| failed.iter().filter(|name| allowance.subjects.contains(name)).count();
+        let known = |name: &String| self.allowances.iter().any(|allowance| allowance.subjects.contains(name));
+        failed.iter().all(known)
+            && self.allowances.iter().all(|allowance| of(allowance) <= allowance.failures)
     }
 
     /// Every step with its stage and its subject, in the order of the plan.
@@ -86,6 +125,14 @@ impl<A> fmt::Display for Plan<A> {
         let width = |text: fn(&Track<A>, &Step<A>) -> usize| self.steps().map(|(_, t, s)| text(t, s)).max();
         let subject_width = width(|track, _| track.subject.chars().count()).unwrap_or(0);
         let name_width = width(|_, step| step.name.chars().count()).unwrap_or(0);
+        for allowance in &self.allowances {
+            let most = allowance.failures.min(allowance.subjects.len());
+            writeln!(
+                f,
+                "goes on without them if up to {most} of these fail: {}",
+                allowance.subjects.join(" ")
+            )?;
+        }
         for (number, stage) in self.stages.iter().enumerate() {
             let side_by_side = if stage.tracks.len() > 1 { ", side by side" } else { "" };
             writeln!(f, "\n{:>2}. {}{side_by_side}", number + 1, stage.name)?;

@@ -42,7 +42,7 @@ fn a_failed_track_stops_what_has_not_begun_but_not_its_neighbour() {
         }
         if *action == "boom" { Err("it broke".to_owned()) } else { done() }
     };
-    let report = execute(&plan, 2, act, |_| {});
+    let report = execute(&plan, 2, || false, act, |_| {});
     ran.lock().unwrap().sort_unstable();
     assert_eq!(*ran.lock().unwrap(), ["a", "boom", "c", "d"]);
     assert_eq!(report.failures.len(), 1);
@@ -56,8 +56,53 @@ fn one_thread_begins_no_track_after_a_failure() {
     let plan = plan(&[("build", &[("ocean", &["boom"]), ("maia", &["c"])])]);
     let act =
         |action: &&'static str, _: &_| if *action == "boom" { Err("it broke".to_owned()) } else { done() };
-    let report = execute(&plan, 1, act, |_| {});
+    let report = execute(&plan, 1, || false, act, |_| {});
     assert_eq!((report.steps.len(), report.not_reached.len()), (1, 1));
+}
+
+/// Which actions were begun, in order, on one thread.
+fn begun(plan: &Plan<&'static str>, stopped: fn() -> bool) -> Vec<&'static str> {
+    let ran = Mutex::new(Vec::new());
+    let act = |action: &&'static str, _: &_| {
+        ran.lock().unwrap().push(*action);
+        if action.starts_with("boom") { Err("it broke".to_owned()) } else { done() }
+    };
+    execute(plan, 1, stopped, act, |_| {});
+    ran.into_inner().unwrap()
+}
+
+#[test]
+fn a_plan_may_go_on_without_some_of_its_subjects() {
+    let stages: &[(&str, &[Row])] = &[
+        ("build", &[("maia", &["boom1"]), ("vega", &["a"]), ("zoe", &["boom2"])]),
+        ("activate", &[("maia", &["b"]), ("vega", &["c"])]),
+        ("verify", &[("maia", &["d"]), ("zoe", &["e"])]),
+    ];
+    let mut strict = plan(stages);
+    assert_eq!(begun(&strict, || false), ["boom1"]);
+    strict.allow(1, ["maia", "vega"]);
+    assert_eq!(begun(&strict, || false), ["boom1", "a", "boom2"], "zoe may not fail");
+    let mut lenient = plan(stages);
+    lenient.allow(2, ["maia", "vega", "zoe"]);
+    assert_eq!(begun(&lenient, || false), ["boom1", "a", "boom2", "c"]);
+    assert_eq!(begun(&lenient, || true), ["boom1"], "somebody wants it to stop");
+    assert!(lenient.to_string().contains("goes on without them if up to 2 of these fail: maia vega zoe\n"));
+    let mut one = plan(stages);
+    one.allow(1, ["maia", "vega", "zoe"]);
+    assert_eq!(begun(&one, || false), ["boom1", "a", "boom2"]);
+}
+
+#[test]
+fn a_harmless_stage_tells_all_that_is_wrong() {
+    let mut plan = Plan::new("test");
+    let track = |subject: &str, step| Track::new(subject, vec![Step::new(step, "", step)]);
+    plan.harmless_stage(
+        "preflight",
+        vec![track("maia", "boom1"), track("ocean", "a"), track("zoe", "boom2")],
+    );
+    plan.stage("activate", vec![track("ocean", "b")]);
+    assert_eq!(begun(&plan, || false), ["boom1", "a", "boom2"]);
+    assert_eq!(begun(&plan, || true), ["boom1"]);
 }
 
 #[test]
@@ -72,11 +117,17 @@ fn tracks_run_side_by_side_up_to_jobs_and_stages_never() {
         done()
     };
     let mut stages = Vec::new();
-    execute(&plan, 3, act, |event| match event {
-        Event::StageStarted { stage, .. } => stages.push(stage.clone()),
-        Event::StepFinished { step, .. } => assert_eq!(Some(&step.stage), stages.last()),
-        _ => {}
-    });
+    execute(
+        &plan,
+        3,
+        || false,
+        act,
+        |event| match event {
+            Event::StageStarted { stage, .. } => stages.push(stage.clone()),
+            Event::StepFinished { step, .. } => assert_eq!(Some(&step.stage), stages.last()),
+            _ => {}
+        },
+    );
     assert_eq!((most.load(Ordering::SeqCst), stages.len()), (3, 2));
 }
 
@@ -88,7 +139,7 @@ fn events_are_one_line_of_json_each() {
         progress.line("building\n…");
         Ok(Outcome::Skipped { reason: "built already".to_owned() })
     };
-    execute(&plan, 2, act, |event| lines.push(serde_json::to_string(event).unwrap()));
+    execute(&plan, 2, || false, act, |event| lines.push(serde_json::to_string(event).unwrap()));
     assert_eq!(lines[0], r#"{"event":"run-started","title":"test","steps":1}"#);
     assert_eq!(
         lines[3],
