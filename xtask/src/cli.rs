@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// Operates the NixOS and K3s cluster of this repository.
 #[derive(Debug, Parser)]
@@ -84,6 +85,8 @@ Examples:
   cargo xtask deploy ocean maia
   cargo xtask deploy --role agent
   cargo xtask deploy                 the host that this machine is, without ssh
+  cargo xtask deploy maia --goal dry-activate    what would change there
+  cargo xtask deploy --resume        go on with what a link or a ctrl-C ended
   cargo xtask deploy --all --goal boot")]
     Deploy(Deploy),
     /// From a repository with hosts to a verified cluster; run again, it does nothing and says why
@@ -165,6 +168,21 @@ pub(crate) struct Deploy {
     /// How far to go
     #[arg(long, default_value = "switch")]
     pub(crate) goal: Goal,
+    /// How many agents may fail before those after them are left alone
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) max_failures: u16,
+    /// Go on when hosts outside of the cluster fail
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Reboot each host into its new boot default, and wait until it is back and well
+    #[arg(long)]
+    pub(crate) reboot: bool,
+    /// Take up the newest deploy or bootstrap that did not end well: its hosts, its goal, its snapshot of the flake
+    ///
+    /// What is done already is seen to be done by looking at the hosts. `--resume=RUN` names a run of .xtask/runs.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true,
+          conflicts_with_all = ["hosts", "role", "tag", "all", "batch", "goal", "max_failures", "keep_going", "reboot"])]
+    pub(crate) resume: Option<Option<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -174,7 +192,8 @@ pub(crate) enum Role {
 }
 
 /// nixos-rebuild's own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
     /// Activate, verify, then make it the boot default
     Switch,

@@ -34,6 +34,8 @@ pub(crate) struct Failure {
     pub(crate) notes: Vec<String>,
     /// What to do.
     pub(crate) hint: Option<String>,
+    /// Waiting does not help.
+    pub(crate) is_final: bool,
     /// It was told already, step by step; what is left is the exit code.
     told: bool,
 }
@@ -42,7 +44,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), tail: Vec::new(), notes: Vec::new(), hint: None, told: false }
+        let (tail, notes) = (Vec::new(), Vec::new());
+        Self { kind, message: message.into(), tail, notes, hint: None, is_final: false, told: false }
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
@@ -78,6 +81,11 @@ impl Failure {
     /// The same kind, with nothing left to say.
     pub(crate) fn told(kind: Kind) -> Self {
         Self { told: true, ..Self::new(kind, "") }
+    }
+
+    /// Is it the configuration that has to be changed first?
+    pub(crate) fn needs_an_edit(&self) -> bool {
+        matches!(self.kind, Kind::Usage | Kind::Configuration | Kind::Build)
     }
 
     /// As it is printed on standard error: a line, the tool's lines, the hint.
@@ -135,6 +143,8 @@ impl From<RunError> for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
+        // A wrong key or a login that is refused is an answer.
+        let is_final = !matches!(error, ConnectError::Silent { .. });
         let hint = match &error {
             ConnectError::Run(_) => {
                 let ConnectError::Run(error) = error else { unreachable!("matched above") };
@@ -154,7 +164,7 @@ impl From<ConnectError> for Failure {
                     .to_owned()
             }
         };
-        Self::new(Kind::Unreachable, chain(&error)).hint(hint)
+        Self { is_final, ..Self::new(Kind::Unreachable, chain(&error)).hint(hint) }
     }
 }
 

@@ -16,6 +16,7 @@ mod cli;
 mod command;
 mod failure;
 mod identity;
+mod journal;
 mod playbook;
 mod render;
 mod repository;

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::nixos_rebuild::BUILD_TIMEOUT;
 use crate::{Cmd, RunError};
 
 /// The bound of an evaluation. A real NixOS takes 3 to 15 s a host; a first run also fetches nixpkgs.
@@ -50,6 +51,27 @@ pub fn metadata_path(json: &[u8]) -> Result<String, serde_json::Error> {
         path: String,
     }
     serde_json::from_slice::<Metadata>(json).map(|metadata| metadata.path)
+}
+
+/// The closure of a path of this machine's store, a path a line.
+pub fn requisites(path: &str) -> Cmd {
+    Cmd::new("nix-store").args(["--query", "--requisites", path])
+}
+
+/// The size of each path as an archive, in bytes, a number a line.
+pub fn sizes(paths: &[String]) -> Cmd {
+    Cmd::new("nix-store").args(["--query", "--size"]).args(paths)
+}
+
+/// The sum of the answers of [`sizes`].
+pub fn total_size(lines: &str) -> u64 {
+    lines.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum()
+}
+
+/// Copies a path with all that it refers to, where `to` (`user@address`) lacks it.
+pub fn copy_closure(to: &str, path: &str, ssh_options: &[String]) -> Cmd {
+    let cmd = Cmd::new("nix-copy-closure").args(["--to", to, path]).timeout(BUILD_TIMEOUT);
+    if ssh_options.is_empty() { cmd } else { cmd.env("NIX_SSHOPTS", ssh_options.join(" ")) }
 }
 
 /// A copy of the snapshot in the store with one file put in its place, as a new snapshot.

@@ -1,9 +1,10 @@
 //! `bootstrap-cluster`
 
-use super::{Needs, named_or_cluster, print_or_execute};
+use super::deploy::{self, asked};
+use super::named_or_cluster;
 use crate::cli::{Global, Goal};
 use crate::failure::{Failure, Result};
-use crate::playbook::{self, Aim, Token};
+use crate::playbook::{Aim, Token};
 use crate::repository::Repository;
 
 pub(crate) fn run(global: &Global) -> Result<()> {
@@ -15,7 +16,6 @@ pub(crate) fn run(global: &Global) -> Result<()> {
             .hint("give one host role = \"server\"".to_owned()));
     }
     let title = format!("bootstrap {}", fleet.cluster.name);
-    let plan =
-        playbook::deploy(title, &fleet, &hosts, Aim { goal: Goal::Switch, token: Token::Make, batch: None });
-    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets: true, patience: true })
+    let aim = Aim::new(Goal::Switch, Token::Make);
+    deploy::execute(global, &repository, &fleet, asked(global, title, &hosts, aim), None)
 }

@@ -1,10 +1,12 @@
 //! `deploy`
 
 use fleet::{Fleet, Host};
+use remote::nix::OverrideInput;
 
-use super::{Needs, named_or_cluster, print_or_execute};
+use super::{Keep, Needs, named_or_cluster, print_or_execute};
 use crate::cli::{Deploy, Global, Goal, Role};
 use crate::failure::{Failure, Kind, Result};
+use crate::journal::{Asked, Past};
 use crate::playbook::{self, Aim, Token};
 use crate::repository::Repository;
 use crate::run::is_this_machine;
@@ -12,16 +14,53 @@ use crate::run::is_this_machine;
 pub(crate) fn run(global: &Global, args: &Deploy) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
+    if let Some(id) = &args.resume {
+        let past = Past::unfinished(repository.root(), id.as_deref())?;
+        if !global.json {
+            eprintln!("going on with {}", past.id);
+        }
+        return execute(global, &repository, &fleet, past.asked, past.snapshot);
+    }
     let hosts = select(&fleet, args)?;
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     let title = format!("deploy {}", names.join(" "));
-    let aim = Aim { goal: args.goal, token: Token::Expect, batch: args.batch.map(usize::from) };
-    let plan = playbook::deploy(title, &fleet, &hosts, aim);
-    let with_tokens = !matches!(args.goal, Goal::Build | Goal::DryActivate);
+    let aim = Aim {
+        batch: args.batch.map(usize::from),
+        max_failures: args.max_failures.into(),
+        keep_going: args.keep_going,
+        reboot: args.reboot,
+        ..Aim::new(args.goal, Token::Expect)
+    };
+    execute(global, &repository, &fleet, asked(global, title, &hosts, aim), None)
+}
+
+pub(super) fn asked(global: &Global, title: String, hosts: &[&Host], aim: Aim) -> Asked {
+    let hosts = hosts.iter().map(|host| host.name.to_string()).collect();
+    let pair = |input: OverrideInput| (input.name, input.reference);
+    Asked { title, hosts, aim, overrides: global.overrides().into_iter().map(pair).collect() }
+}
+
+/// Does what was asked for, from this snapshot if there is one.
+pub(super) fn execute(
+    global: &Global,
+    repository: &Repository,
+    fleet: &Fleet,
+    asked: Asked,
+    snapshot: Option<String>,
+) -> Result<()> {
+    let hosts = named_or_cluster(fleet, &asked.hosts)?;
+    let goal = asked.aim.goal;
+    let plan = playbook::deploy(asked.title.clone(), fleet, &hosts, asked.aim);
+    let with_tokens = !matches!(goal, Goal::Build | Goal::DryActivate);
     let secrets = with_tokens && hosts.iter().any(|host| host.role.is_some());
-    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets, patience: true })?;
-    if args.goal == Goal::Boot && !global.dry_run && !global.json {
-        eprintln!("{} changes at its next boot: reboot it to run the new system", names.join(", "));
+    let reboot_is_left = goal == Goal::Boot && !asked.aim.reboot && !global.dry_run && !global.json;
+    let names = asked.hosts.join(", ");
+    let needs = Needs { secrets, patience: true, journal: Keep::Deploy { asked, snapshot } };
+    print_or_execute(global, repository, fleet, &plan, &needs)?;
+    if reboot_is_left {
+        eprintln!(
+            "{names} changes at its next boot: reboot it to run the new system, or deploy with --reboot"
+        );
     }
     Ok(())
 }

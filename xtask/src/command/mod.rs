@@ -18,6 +18,7 @@ use fleet::{Fleet, Host};
 
 use crate::cli::Global;
 use crate::failure::Result;
+use crate::journal::{Asked, Journal};
 use crate::playbook::Plan;
 use crate::render::{Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
@@ -30,21 +31,35 @@ fn print_or_execute(
     repository: &Repository,
     fleet: &Fleet,
     plan: &Plan,
-    needs: Needs,
+    needs: &Needs,
 ) -> Result<()> {
     if global.dry_run {
         print_plan(global, plan);
         return Ok(());
     }
+    let mut journal = needs.journal.begin(repository, plan);
     let terminal = Terminal::new();
     let rules = if needs.secrets { Some(usable(repository.rules(fleet)?)?) } else { None };
     let identities = identity::load(global, &terminal)?;
     let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
     run.overrides = global.overrides();
+    if let Keep::Deploy { asked, snapshot } = &needs.journal {
+        run.overrides = asked.overrides();
+        run.taken_up.clone_from(snapshot);
+    }
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
-    run.execute(plan, global.jobs, renderer.as_mut())
+    let mut renderers: Vec<&mut dyn render::Renderer> = vec![renderer.as_mut()];
+    renderers.extend(journal.as_mut().map(|journal| journal as _));
+    let result = run.execute(plan, global.jobs, &mut renderers);
+    let can_resume = matches!(needs.journal, Keep::Deploy { .. });
+    let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
+    if let Some(journal) = journal.filter(|_| can_resume && failed_outside && !global.json) {
+        eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
+        eprintln!("what happened: {}", journal.path().display());
+    }
+    result
 }
 
 /// Told at once, since no step can do without: the tokens' rules evaluate.
@@ -59,12 +74,34 @@ fn usable(rules: Rules) -> Result<Rules> {
 }
 
 /// What a plan needs beyond the fleet.
-#[derive(Debug, Clone, Copy)]
 struct Needs {
     /// Rules and identities.
     secrets: bool,
     /// Gates that wait for a host to get well.
     patience: bool,
+    journal: Keep,
+}
+
+/// What is kept of a run.
+enum Keep {
+    /// It changes nothing.
+    Nothing,
+    /// What happened.
+    Events,
+    /// That, and what a later run needs to go on; `snapshot` is that of an earlier one.
+    Deploy { asked: Asked, snapshot: Option<String> },
+}
+
+impl Keep {
+    fn begin(&self, repository: &Repository, plan: &Plan) -> Option<Journal> {
+        let asked = match self {
+            Self::Nothing => return None,
+            Self::Events => None,
+            Self::Deploy { asked, .. } => Some(asked),
+        };
+        let journal = Journal::begin(repository.root(), &plan.title, asked);
+        journal.inspect_err(|error| eprintln!("warning: this run keeps no journal: {error}")).ok()
+    }
 }
 
 fn print_plan(global: &Global, plan: &Plan) {

@@ -1,6 +1,6 @@
 //! `rollback`
 
-use super::{Needs, print_or_execute};
+use super::{Keep, Needs, print_or_execute};
 use crate::cli::{Global, Rollback};
 use crate::failure::Result;
 use crate::playbook;
@@ -11,5 +11,11 @@ pub(crate) fn run(global: &Global, args: &Rollback) -> Result<()> {
     let fleet = repository.fleet()?;
     let host = fleet.host(&args.host)?;
     let plan = playbook::rollback(&fleet, host, args.to, global.yes);
-    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets: false, patience: true })
+    print_or_execute(
+        global,
+        &repository,
+        &fleet,
+        &plan,
+        &Needs { secrets: false, patience: true, journal: Keep::Events },
+    )
 }

@@ -1,6 +1,6 @@
 //! `verify`
 
-use super::{Needs, named_or_cluster, print_or_execute};
+use super::{Keep, Needs, named_or_cluster, print_or_execute};
 use crate::cli::{Global, Hosts};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook;
@@ -17,5 +17,11 @@ pub(crate) fn run(global: &Global, args: &Hosts) -> Result<()> {
         ));
     }
     let plan = playbook::verify(format!("verify {}", fleet.cluster.name), &fleet, &hosts);
-    print_or_execute(global, &repository, &fleet, &plan, Needs { secrets: false, patience: false })
+    print_or_execute(
+        global,
+        &repository,
+        &fleet,
+        &plan,
+        &Needs { secrets: false, patience: false, journal: Keep::Nothing },
+    )
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fleet::HostName;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::Goal;
 
@@ -22,16 +23,21 @@ pub(crate) enum Action {
     Build { host: HostName },
     /// Find an earlier system of the host, on the host: that of a generation, else of the one before its boot default.
     Generation { host: HostName, to: Option<u32>, yes: bool },
+    /// Copy a system that was built here to its host, if there is room for it.
+    Copy { host: HostName },
     /// Do something with the system that was built, or found.
     Activate { host: HostName, target: Target },
     /// Look whether the host is well. `server` knows the nodes.
     Gate { host: HostName, server: Option<HostName> },
+    /// Boot the host into its boot default, and wait until it is back.
+    Reboot { host: HostName },
     /// Copy the server's agent token into its secret, if it differs.
     AgentToken { server: HostName },
 }
 
 /// What the plan does about a server token that does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Token {
     /// A deploy expects it.
     Expect,

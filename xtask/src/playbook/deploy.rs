@@ -2,23 +2,37 @@
 
 use fleet::{BuildOn, Fleet, Host, Role};
 use pipeline::{Step, Track};
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Ask, Plan, REPOSITORY, Target, Token, connect_track, gate_step, with_consulted};
 use crate::cli::Goal;
 
 /// What a deploy is to reach, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Aim {
     pub(crate) goal: Goal,
     pub(crate) token: Token,
     /// How many agents side by side after the first; a quarter of them unless said otherwise. A batch that fails stops
     /// those after it.
     pub(crate) batch: Option<usize>,
+    /// How many agents may fail before those after them are left alone.
+    pub(crate) max_failures: usize,
+    /// Any number of hosts outside of the cluster may.
+    pub(crate) keep_going: bool,
+    /// Each host is rebooted into its new boot default.
+    pub(crate) reboot: bool,
+}
+
+impl Aim {
+    /// Every host must do; nothing is rebooted.
+    pub(crate) fn new(goal: Goal, token: Token) -> Self {
+        Self { goal, token, batch: None, max_failures: 0, keep_going: false, reboot: false }
+    }
 }
 
 /// The plan that takes these hosts to the goal. `hosts` may be in any order; the plan is in the cluster's.
 pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) -> Plan {
-    let Aim { goal, token, batch } = aim;
+    let Aim { goal, token, batch, .. } = aim;
     let mut plan = Plan::new(title);
     let of = |role: Option<Role>| hosts.iter().copied().filter(|host| host.role == role).collect::<Vec<_>>();
     let (agents, others) = (of(Some(Role::Agent)), of(None));
@@ -28,22 +42,25 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     let names = hosts.iter().map(|host| host.name.clone()).collect();
     let about = "see that tools, files, keys and readers are those that this needs";
     let preflight = vec![Step::new("preflight", about, Action::Preflight { hosts: names, goal, token })];
-    let ask = Ask { server: activates(goal), builders: true };
+    let ask = Ask { server: activates(goal) || aim.reboot, builders: true };
     let changes = !matches!(goal, Goal::Build | Goal::DryActivate);
     let connect = with_consulted(fleet, hosts, ask);
     let connect = connect.into_iter().map(|host| connect_track(host, changes && hosts.contains(&host)));
-    plan.stage("preflight", std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect());
+    plan.harmless_stage(
+        "preflight",
+        std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect(),
+    );
     let steps = repository_steps(fleet, token, !agents.is_empty());
     plan.stage("repository", vec![Track::new(REPOSITORY, steps)]);
-    plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, vec![build_step(host)])).collect());
+    plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, build_steps(host))).collect());
     for server in &servers {
-        plan.stage("server", vec![Track::new(&server.name, host_steps(fleet, server, goal))]);
+        plan.stage("server", vec![Track::new(&server.name, host_steps(fleet, server, aim))]);
     }
     if !agents.is_empty() && activates(goal) {
         token_stages(&mut plan, fleet, &servers, &agents);
     }
     let tracks = |hosts: &[&Host]| {
-        hosts.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, goal))).collect()
+        hosts.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, aim))).collect()
     };
     // One first: what breaks it need not break them all.
     let (first, rest) = agents.split_at(agents.len().min(1));
@@ -58,9 +75,18 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     plan.stage("others", tracks(&others));
     if activates(goal) {
         let verify = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
-        plan.stage("verify", verify.collect());
+        plan.harmless_stage("verify", verify.collect());
     }
+    allow_failures(&mut plan, hosts, aim);
     plan
+}
+
+/// A server has to do, and so has a host that builds for another.
+fn allow_failures(plan: &mut Plan, hosts: &[&Host], aim: Aim) {
+    let builds = |host: &Host| hosts.iter().any(|other| other.build_on == BuildOn::Host(host.name.clone()));
+    let of = |role: Option<Role>| hosts.iter().filter(move |host| host.role == role && !builds(host));
+    plan.allow(aim.max_failures, of(Some(Role::Agent)).map(|host| &host.name));
+    plan.allow(if aim.keep_going { hosts.len() } else { 0 }, of(None).map(|host| &host.name));
 }
 
 /// Does the goal change what runs?
@@ -91,21 +117,27 @@ fn token_stages(plan: &mut Plan, fleet: &Fleet, servers: &[&Host], agents: &[&Ho
         format!("compare {}'s with the secret; encrypt it to admins and agents if it differs", server.name);
     steps.push(Step::new("agent token", about, Action::AgentToken { server: server.name.clone() }));
     plan.stage("agent token", vec![Track::new(&server.name, steps)]);
-    let builds = agents.iter().map(|host| Track::new(&host.name, vec![build_step(host)]));
+    let builds = agents.iter().map(|host| Track::new(&host.name, build_steps(host)));
     plan.stage("build with token", builds.collect());
 }
 
-fn build_step(host: &Host) -> Step<Action> {
+fn build_steps(host: &Host) -> Vec<Step<Action>> {
     let place = match &host.build_on {
         BuildOn::Target => "on the host itself".to_owned(),
         BuildOn::Local => "on this machine".to_owned(),
         BuildOn::Host(name) => format!("on {name}"),
     };
-    Step::new("build", format!("build its system {place}"), Action::Build { host: host.name.clone() })
+    let name = || host.name.clone();
+    let mut steps =
+        vec![Step::new("build", format!("build its system {place}"), Action::Build { host: name() })];
+    if host.build_on == BuildOn::Local {
+        steps.push(Step::new("copy", "copy what it lacks, if there is room", Action::Copy { host: name() }));
+    }
+    steps
 }
 
 /// Test first, then boot: a host's boot default never points at a system that failed its gate.
-pub(super) fn host_steps(fleet: &Fleet, host: &Host, goal: Goal) -> Vec<Step<Action>> {
+pub(super) fn host_steps(fleet: &Fleet, host: &Host, aim: Aim) -> Vec<Step<Action>> {
     let activate = |target: Target| {
         let name = match target {
             Target::Running => "activate",
@@ -114,13 +146,19 @@ pub(super) fn host_steps(fleet: &Fleet, host: &Host, goal: Goal) -> Vec<Step<Act
         };
         Step::new(name, target.to_string(), Action::Activate { host: host.name.clone(), target })
     };
-    match goal {
+    let mut steps = match aim.goal {
         Goal::Switch => vec![activate(Target::Running), gate_step(fleet, host), activate(Target::Boot)],
         Goal::Test => vec![activate(Target::Running), gate_step(fleet, host)],
         Goal::Boot => vec![activate(Target::Boot)],
         Goal::DryActivate => vec![activate(Target::DryRun)],
         Goal::Build => Vec::new(),
+    };
+    if aim.reboot && matches!(aim.goal, Goal::Switch | Goal::Boot) {
+        let about = "reboot it into its boot default, and wait until it is back";
+        steps.push(Step::new("reboot", about, Action::Reboot { host: host.name.clone() }));
+        steps.push(gate_step(fleet, host));
     }
+    steps
 }
 
 #[cfg(test)]
@@ -148,7 +186,7 @@ mod tests {
         let fleet = Fleet::parse(&format!("{FLEET}\n{more}")).unwrap();
         let hosts: Vec<&Host> = fleet.with_role(Role::Agent);
         let agents = |batch| {
-            let aim = Aim { goal: Goal::Test, token: Token::Expect, batch };
+            let aim = Aim { batch, ..Aim::new(Goal::Test, Token::Expect) };
             let plan = deploy("test".to_owned(), &fleet, &hosts, aim);
             let stages = plan.stages.into_iter().filter(|stage| stage.name.contains("agent"));
             let names = |stage: pipeline::Stage<Action>| {
@@ -165,7 +203,7 @@ mod tests {
     fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
         let fleet = Fleet::parse(FLEET).unwrap();
         let hosts: Vec<&Host> = hosts.iter().map(|name| fleet.host(name).unwrap()).collect();
-        let plan = deploy("test".to_owned(), &fleet, &hosts, Aim { goal, token, batch: None });
+        let plan = deploy("test".to_owned(), &fleet, &hosts, Aim::new(goal, token));
         let track = |track: &Track<Action>| {
             let steps: Vec<&str> = track.steps.iter().map(|step| step.name.as_str()).collect();
             format!("{}[{}]", track.subject, steps.join(", "))

@@ -4,14 +4,17 @@ use fleet::{Fleet, Host};
 use pipeline::{Step, Track};
 
 use super::deploy::host_steps;
-use super::{Action, Ask, Plan, connect_track, with_consulted};
+use super::{Action, Aim, Ask, Plan, Token, connect_track, with_consulted};
 use crate::cli::Goal;
 
 /// Takes one host back to a generation, or to the one before its boot default.
 pub(crate) fn rollback(fleet: &Fleet, host: &Host, to: Option<u32>, yes: bool) -> Plan {
     let mut plan = Plan::new(format!("roll back {}", host.name));
     let consulted = with_consulted(fleet, &[host], Ask { server: true, builders: false });
-    plan.stage("preflight", consulted.into_iter().map(|other| connect_track(other, other == host)).collect());
+    plan.harmless_stage(
+        "preflight",
+        consulted.into_iter().map(|other| connect_track(other, other == host)).collect(),
+    );
     let about = match to {
         Some(to) => format!("find generation {to} on the host"),
         None => "find the generation before its boot default, on the host".to_owned(),
@@ -19,6 +22,9 @@ pub(crate) fn rollback(fleet: &Fleet, host: &Host, to: Option<u32>, yes: bool) -
     let action = Action::Generation { host: host.name.clone(), to, yes };
     let find = Step::new("generation", about, action);
     plan.stage("generation", vec![Track::new(&host.name, vec![find])]);
-    plan.stage("rollback", vec![Track::new(&host.name, host_steps(fleet, host, Goal::Switch))]);
+    plan.stage(
+        "rollback",
+        vec![Track::new(&host.name, host_steps(fleet, host, Aim::new(Goal::Switch, Token::Expect)))],
+    );
     plan
 }

@@ -19,13 +19,17 @@ impl Renderer for Json {
 
     fn report(&mut self, _plan: &Plan, report: &Report<Failure>) {
         for failure in &report.failures {
-            let value = serde_json::json!({
-                "event": "failure",
-                "stage": failure.step.stage, "subject": failure.step.subject, "step": failure.step.step,
-                "error": failure.error.message, "tail": failure.error.tail, "hint": failure.error.hint,
-                "exit_code": failure.error.kind as u8,
-            });
-            let _ = writeln!(std::io::stdout(), "{value}");
+            let _ = writeln!(std::io::stdout(), "{}", failure_event(failure));
         }
     }
+}
+
+/// A failure with all that a person is told of it.
+pub(crate) fn failure_event(failure: &pipeline::Failure<Failure>) -> serde_json::Value {
+    serde_json::json!({
+        "event": "failure",
+        "stage": failure.step.stage, "subject": failure.step.subject, "step": failure.step.step,
+        "error": failure.error.message, "tail": failure.error.tail, "notes": failure.error.notes,
+        "hint": failure.error.hint, "exit_code": failure.error.kind as u8,
+    })
 }

@@ -78,7 +78,7 @@ impl Renderer for Live {
                 }
             }
             Event::StepFinished { step, outcome, milliseconds } => self.finish(step, outcome, *milliseconds),
-            Event::RunFinished { .. } => {}
+            Event::StepFact { .. } | Event::RunFinished { .. } => {}
         }
     }
 

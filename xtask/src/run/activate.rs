@@ -4,7 +4,6 @@
 //! Before it the host's way back is armed; see `rollback`.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
 
 use fleet::HostName;
 use pipeline::{Outcome, Progress};
@@ -13,17 +12,13 @@ use remote::nixos_rebuild::{self, Action, Source};
 use remote::ssh::Session;
 
 use super::build::short;
-use super::host::{self, Systems};
-use super::{Built, Origin, Run, changed, done, generation, skipped};
+use super::settle::wait_until_idle;
+use super::{Built, Origin, Run, changed, done, generation, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
 
 /// The unit in which every nixos-rebuild activates: it outlives a client whose link is lost.
 pub(super) const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
-/// How long an activation that is under way already is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long a host may be away after an activation: it may well have restarted the mesh or sshd.
-const LINK_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Run<'_> {
     pub(super) fn activate(
@@ -32,13 +27,13 @@ impl Run<'_> {
         target: Target,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        let built = self.state().built.get(name).cloned().expect("a plan builds before it activates");
+        let built = self.built(name);
         let session = self.session(name);
         if target != Target::DryRun {
             // The link may have been lost since, and the lock with it.
             self.lock(name, &session)?;
         }
-        wait_until_idle(&session)?;
+        wait_until_idle(&session, self.activation_timeout)?;
         if let Some(told) = self.finish_rollback(name, &session)? {
             progress.line(&told);
         }
@@ -106,7 +101,10 @@ impl Run<'_> {
             return skipped(format!("boots {} already", short(&built.system)));
         }
         let result = self.rebuild_as(name, Action::Boot, built, &|line| progress.line(line));
-        let after = self.settled(name, &result)?;
+        let after = match host::systems(session) {
+            Ok(systems) if result.is_ok() => systems,
+            _ => self.settled(name, &result)?,
+        };
         if result.is_ok() && after.boot.as_deref() == wanted {
             return changed(format!("boots {}", short(&built.system)));
         }
@@ -183,51 +181,5 @@ impl Run<'_> {
         let known = tail.is_some_and(|tail| nixos_rebuild::knows_store_path(&tail));
         self.state().knows_store_path = Some(known);
         known
-    }
-
-    /// Where the host stands once its activation has ended, whatever nixos-rebuild said.
-    fn settled(&self, name: &HostName, result: &std::result::Result<String, RunError>) -> Result<Systems> {
-        let state = format!("on {name}: systemctl status {UNIT}; readlink /run/current-system");
-        if let Err(RunError::Interrupted { .. }) = result {
-            let message = format!("interrupted; what was begun on {name} may go on to its end there");
-            return Err(Failure::new(Kind::Interrupted, message).hint(state));
-        }
-        let start = Instant::now();
-        loop {
-            let look = || -> Result<Systems> {
-                let session = self.open_fresh(name)?;
-                wait_until_idle(&session)?;
-                Ok(host::systems(&session)?)
-            };
-            match look() {
-                Err(failure) if failure.kind != Kind::Unreachable => return Err(failure),
-                Err(failure) if start.elapsed() > LINK_PATIENCE || remote::interrupted() => {
-                    let attempt = format!("it is not known whether {name} was changed");
-                    return Err(failure.of_kind(Kind::Unknown).during(&attempt).hint(state));
-                }
-                Err(_) => std::thread::sleep(Duration::from_secs(1)),
-                Ok(systems) => return Ok(systems),
-            }
-        }
-    }
-}
-
-/// Two activations at once can leave a host on one system and its boot default on another.
-fn wait_until_idle(session: &Session) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        let state = session.run(["systemctl", "show", "--property", "ActiveState", "--value", UNIT])?.text();
-        if !["active", "activating", "deactivating", "reloading"].contains(&state.as_str()) {
-            return Ok(());
-        }
-        let message = format!("an activation is under way on {} already ({UNIT} is {state})", session.name());
-        if remote::interrupted() {
-            return Err(Failure::new(Kind::Interrupted, message));
-        }
-        if start.elapsed() > PATIENCE {
-            return Err(Failure::new(Kind::Activation, message)
-                .hint("wait for it, or stop the unit there".to_owned()));
-        }
-        std::thread::sleep(Duration::from_millis(500));
     }
 }

@@ -16,7 +16,10 @@ use crate::repository::{AGENT_TOKEN, secret};
 const PLACEHOLDER: &[u8] = b"no token yet: replaced before any agent is touched\n";
 
 impl Run<'_> {
-    pub(super) fn snapshot(&self, with_agents: bool) -> Result<Outcome> {
+    pub(super) fn snapshot(&self, with_agents: bool, progress: &Progress<Failure>) -> Result<Outcome> {
+        if let Some(earlier) = &self.taken_up {
+            return self.take_up(earlier, progress);
+        }
         let metadata = nix::flake_metadata(self.repository.root(), &self.overrides).run()?;
         let path = nix::metadata_path(&metadata.stdout).map_err(|error| {
             Failure::new(Kind::Unforeseen, format!("failed to read nix flake metadata: {error}"))
@@ -25,8 +28,23 @@ impl Run<'_> {
         let placeholder = with_agents && !self.repository.has(&token);
         let snapshot = if placeholder { add_file(&path, token.as_str(), PLACEHOLDER)? } else { path };
         let short = short(&snapshot);
-        self.state().snapshot = Some(snapshot);
+        self.set_snapshot(snapshot, progress);
         done(if placeholder { format!("{short}, without an agent token yet") } else { short })
+    }
+
+    /// The same sources as those of the run that is gone on with, whatever was changed since.
+    fn take_up(&self, earlier: &str, progress: &Progress<Failure>) -> Result<Outcome> {
+        if !Path::new(earlier).exists() {
+            let message = format!("the snapshot of that run, {earlier}, was removed from the store since");
+            return Err(Failure::configuration(message).hint("deploy anew, without --resume".to_owned()));
+        }
+        self.set_snapshot(earlier.to_owned(), progress);
+        done(format!("{}, that of the run before", short(earlier)))
+    }
+
+    fn set_snapshot(&self, path: String, progress: &Progress<Failure>) {
+        progress.fact("snapshot", path.clone());
+        self.state().snapshot = Some(path);
     }
 
     pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
@@ -54,19 +72,31 @@ impl Run<'_> {
             return Err(Failure::new(Kind::Build, message));
         }
         let detail = short(&output);
+        progress.fact("system", output.clone());
+        if self.host(name).build_on != BuildOn::Local {
+            self.keep(name, &output)?;
+        }
         self.state().built.insert(name.clone(), Built { system: output, origin: Origin::Snapshot(snapshot) });
         done(detail)
     }
 
+    pub(super) fn built(&self, name: &HostName) -> Built {
+        self.state().built.get(name).cloned().expect("a plan builds before it does anything with a system")
+    }
+
     /// The token is put into the snapshot, not taken from the tree: what else changed there since is not for this run.
-    pub(super) fn put_into_snapshot(&self, file: &str, bytes: &[u8]) -> Result<()> {
+    pub(super) fn put_into_snapshot(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        progress: &Progress<Failure>,
+    ) -> Result<()> {
         let snapshot =
             self.state().snapshot.clone().expect("a plan takes a snapshot before it copies a token");
         if std::fs::read(Path::new(&snapshot).join(file)).is_ok_and(|old| old == bytes) {
             return Ok(());
         }
-        let snapshot = add_file(&snapshot, file, bytes)?;
-        self.state().snapshot = Some(snapshot);
+        self.set_snapshot(add_file(&snapshot, file, bytes)?, progress);
         Ok(())
     }
 
@@ -78,7 +108,9 @@ impl Run<'_> {
         source: &Source,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
-        let target = self.session(name).destination();
+        // What is built here is copied in a step of its own.
+        let here = action == Action::Build && self.host(name).build_on == BuildOn::Local;
+        let target = self.session(name).destination().filter(|_| !here);
         let builder = match &self.host(name).build_on {
             BuildOn::Target => target.clone(),
             BuildOn::Local => None,
@@ -95,7 +127,11 @@ impl Run<'_> {
             ssh_options: &self.generation.nix_options(),
             dir: dir.path(),
         };
-        Ok(rebuild.command().run_watched(on_line)?.text())
+        let command = match action {
+            Action::Test | Action::DryActivate => rebuild.command().timeout(self.activation_timeout),
+            Action::Build | Action::Boot => rebuild.command(),
+        };
+        Ok(command.run_watched(on_line)?.text())
     }
 }
 

@@ -6,7 +6,7 @@ use fleet::{Host, HostName, PublicKey};
 use pipeline::Outcome;
 use remote::ssh::{self, Generation, Session};
 
-use super::{Run, done};
+use super::{Run, done, fitness};
 use crate::failure::{Failure, Result};
 
 impl Run<'_> {
@@ -14,6 +14,7 @@ impl Run<'_> {
         let session = open(self.host(name), &self.generation)?;
         if lock {
             self.lock(name, &session)?;
+            fitness::require_fit(name, &session)?;
         }
         let detail = session.destination().unwrap_or_else(|| "this machine, without ssh".to_owned());
         self.state().sessions.insert(name.clone(), Arc::new(session));

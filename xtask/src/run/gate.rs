@@ -1,6 +1,7 @@
 //! The gate: is this host well? Over a fresh connection, every finding with its evidence, until all is well or the
 //! time is up. `verify` is the same with no time: it looks once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agenix::secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -47,8 +48,14 @@ impl Run<'_> {
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let start = Instant::now();
+        let mut fresh = self.state().fresh.remove(name);
         loop {
-            let seen = self.open_fresh(name).and_then(|session| self.look_at(name, server, &session));
+            let mut look = || -> Result<_> {
+                let session = fresh.take().map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)?;
+                let (evidence, findings) = self.look_at(name, server, &session)?;
+                Ok((session, evidence, findings))
+            };
+            let seen = look();
             if remote::interrupted() {
                 return Err(Failure::new(
                     Kind::Interrupted,
@@ -57,12 +64,18 @@ impl Run<'_> {
             }
             let late = start.elapsed() >= self.patience;
             match seen {
-                Ok((evidence, findings)) if findings.is_empty() => return done(evidence),
-                Ok((_, findings)) if late => return Err(self.not_well(name, findings, start.elapsed())),
-                Err(failure) if late || failure.kind != Kind::Unreachable => {
+                Ok((session, evidence, findings)) if findings.is_empty() => {
+                    self.disarm(name, &session)?;
+                    return done(evidence);
+                }
+                Ok((_, _, findings)) if late => return Err(self.not_well(name, findings, start.elapsed())),
+                Err(failure) if late || failure.is_final || failure.kind != Kind::Unreachable => {
                     return Err(failure.during(&format!("failed to verify {name}")));
                 }
-                Ok((_, findings)) => progress.line(&findings[0].what),
+                Ok((session, _, findings)) => {
+                    progress.line(&findings[0].what);
+                    fresh = Some(session);
+                }
                 Err(failure) => progress.line(&failure.message),
             }
             std::thread::sleep(POLL);

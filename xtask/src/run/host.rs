@@ -24,6 +24,34 @@ fn link(session: &Session, path: &str) -> Result<Option<String>, RunError> {
     Ok((target != path).then_some(target))
 }
 
+/// The system of the last boot.
+pub(super) fn booted(session: &Session) -> Result<Option<String>, RunError> {
+    link(session, "/run/booted-system")
+}
+
+/// What is free where the store is.
+pub(super) struct Room {
+    /// In bytes.
+    pub(super) bytes: u64,
+    /// `None` where the file system makes them as it goes.
+    pub(super) inodes: Option<u64>,
+}
+
+/// Asks `df`.
+pub(super) fn room(session: &Session) -> Result<Room, RunError> {
+    Ok(parse_room(&session.run(ROOM)?.text()))
+}
+
+pub(super) const ROOM: [&str; 4] = ["df", "--block-size=1", "--output=avail,iavail,itotal", "/nix/store"];
+
+/// A line of headings, then one of numbers. What cannot be read is no reason to stop.
+pub(super) fn parse_room(text: &str) -> Room {
+    let mut numbers = text.lines().last().unwrap_or_default().split_whitespace().map(str::parse::<u64>);
+    let mut next = || numbers.next().and_then(Result::ok);
+    let (bytes, free, all) = (next(), next(), next());
+    Room { bytes: bytes.unwrap_or(u64::MAX), inodes: free.filter(|_| all.is_some_and(|all| all > 0)) }
+}
+
 /// The names of the units that have failed.
 pub(super) fn failed_units(session: &Session) -> Result<Vec<String>, RunError> {
     let list =

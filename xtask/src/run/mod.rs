@@ -3,13 +3,17 @@
 mod activate;
 mod build;
 mod connect;
+mod copy;
+mod fitness;
 mod gate;
 mod generation;
 mod host;
 mod lock;
 mod preflight;
+mod reboot;
 mod rollback;
 mod secret;
+mod settle;
 mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
@@ -36,6 +40,8 @@ pub(crate) struct Run<'a> {
     /// Evaluated only where the plan deals with secrets.
     pub(crate) rules: Option<&'a Rules>,
     pub(crate) overrides: Vec<OverrideInput>,
+    /// The snapshot of an earlier run, which this one goes on with.
+    pub(crate) taken_up: Option<String>,
     /// How long a gate may take; zero looks once.
     pub(crate) patience: Duration,
     /// How long an activation may take before its host goes back by itself.
@@ -53,6 +59,8 @@ pub(crate) struct Run<'a> {
 #[derive(Default)]
 struct State {
     sessions: HashMap<HostName, Arc<Session>>,
+    /// Opened after a host's activation had ended: for its gate.
+    fresh: HashMap<HostName, Arc<Session>>,
     /// The flake as a store path.
     snapshot: Option<String>,
     built: HashMap<HostName, Built>,
@@ -97,6 +105,7 @@ impl<'a> Run<'a> {
             fleet,
             rules,
             overrides: Vec::new(),
+            taken_up: None,
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
             identities,
@@ -108,10 +117,17 @@ impl<'a> Run<'a> {
     }
 
     /// Executes the plan and tells how it went. The error's kind is that of the first failure.
-    pub(crate) fn execute(&self, plan: &Plan, jobs: usize, renderer: &mut dyn Renderer) -> Result<()> {
+    pub(crate) fn execute(
+        &self,
+        plan: &Plan,
+        jobs: usize,
+        renderers: &mut [&mut dyn Renderer],
+    ) -> Result<()> {
         let act = |action: &Action, progress: &Progress<Failure>| self.act(action, progress);
-        let report = pipeline::execute(plan, jobs, act, |event| renderer.event(event));
-        renderer.report(plan, &report);
+        let report = pipeline::execute(plan, jobs, remote::interrupted, act, |event| {
+            renderers.iter_mut().for_each(|renderer| renderer.event(event));
+        });
+        renderers.iter_mut().for_each(|renderer| renderer.report(plan, &report));
         match report.failures.first() {
             None => Ok(()),
             Some(failure) => Err(Failure::told(failure.error.kind)),
@@ -126,17 +142,18 @@ impl<'a> Run<'a> {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
             Action::Connect { host, lock } => self.connect(host, *lock),
             Action::ServerToken { server } => self.server_token(server),
-            Action::Snapshot { with_agents } => self.snapshot(*with_agents),
+            Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host } => self.build(host, progress),
+            Action::Copy { host } => self.copy(host, progress),
+            Action::Reboot { host } => self.reboot(host, progress),
             Action::Activate { host, target } => {
                 self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure, progress))
             }
             Action::Gate { host, server } => self
                 .gate(host, server.as_ref(), progress)
-                .and_then(|outcome| self.disarm(host).map(|()| outcome))
                 .map_err(|failure| self.undone(host, failure, progress)),
-            Action::AgentToken { server } => self.agent_token(server),
+            Action::AgentToken { server } => self.agent_token(server, progress),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.
         let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);

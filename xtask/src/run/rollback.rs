@@ -7,6 +7,7 @@
 //! Left alone is a host where going back would harm: a server whose K3s starts for the first time, or in another version,
 //! since a datastore does not go back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agenix::secrecy::SecretSlice;
@@ -30,10 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const SCRIPT: &str = "/run/xtask/rollback";
 const POLL: Duration = Duration::from_millis(500);
 
-/// Another activation is not run into: it ends by itself, or by its own time limit.
+/// The activation is not run into before its time is over; then it is ended. `$3` is that moment, in the host's own
+/// seconds since its boot.
 const GO_BACK: &str = "\
-n=0
-while systemctl is-active --quiet \"$2\" && [ \"$n\" -lt 900 ]; do sleep 1; n=$((n + 1)); done
+while systemctl is-active --quiet \"$2\" && [ \"$(cut -d. -f1 /proc/uptime)\" -lt \"$3\" ]; do sleep 0.2; done
+systemctl stop \"$2\" 2> /dev/null
 export NIXOS_NO_CHECK=1
 exec \"$1/bin/switch-to-configuration\" test";
 
@@ -67,9 +69,10 @@ impl Run<'_> {
         let script = SecretSlice::from(GO_BACK.as_bytes().to_vec());
         session.run_with_input(["sh", "-c", write, "sh", SCRIPT], script)?;
         // With the PATH of the session, and that of the old system first: the new one may have broken its own.
-        let start =
-            "old=$1; shift; exec systemd-run --quiet --collect --setenv=PATH=\"$old/sw/bin:$PATH\" \"$@\"";
-        let start = ["sh", "-c", start, "sh", old];
+        let start = "old=$1 until=$(($(cut -d. -f1 /proc/uptime) + $2)); shift 2; \
+                     exec systemd-run --quiet --collect --setenv=PATH=\"$old/sw/bin:$PATH\" \"$@\" \"$until\"";
+        let patience = self.activation_timeout.as_secs().to_string();
+        let start = ["sh", "-c", start, "sh", old, &patience];
         let timer = [
             "--unit=xtask-rollback",
             "--description=Goes back to the system that ran before, unless a deploy is confirmed",
@@ -116,13 +119,12 @@ impl Run<'_> {
     }
 
     /// The host passed its gate: it stays. Does nothing where no timer is armed.
-    pub(super) fn disarm(&self, name: &HostName) -> Result<()> {
+    pub(super) fn disarm(&self, name: &HostName, session: &Session) -> Result<()> {
         self.state().stays.remove(name);
         let Some(armed) = self.state().armed.get(name).cloned() else { return Ok(()) };
-        let session = self.open_fresh(name)?;
         session.run(["systemctl", "stop", TIMER])?;
         let wanted = self.state().built.get(name).map(|built| built.system.clone());
-        if is_active(&session, SERVICE)? || host::systems(&session)?.running != wanted {
+        if is_active(session, SERVICE)? || host::systems(session)?.running != wanted {
             let message = format!("{name} took longer than it had, and goes back to {}", short(&armed.old));
             return Err(Failure::new(Kind::Activation, message)
                 .hint("--activation-timeout and --gate-timeout give it more time".to_owned()));
@@ -163,7 +165,11 @@ impl Run<'_> {
         let (mut begun, mut away) = (false, false);
         loop {
             let late = Instant::now() > armed.at + PATIENCE;
-            match self.open_fresh(name).and_then(|session| step_back(&session, armed, &mut begun)) {
+            // A host that shows another key now is still reached over the login that saw the pinned one.
+            let session = self.open_fresh(name).map(Arc::new);
+            let session = session
+                .or_else(|failure| if failure.is_final { Ok(self.session(name)) } else { Err(failure) });
+            match session.and_then(|session| step_back(&session, armed, &mut begun)) {
                 Ok(true) => return Ok(()),
                 Ok(false) if !late => {}
                 Err(failure) if failure.kind == Kind::Unreachable && !late => {
@@ -234,7 +240,7 @@ fn step_back(session: &Session, armed: &Armed, begun: &mut bool) -> Result<bool>
     Ok(false)
 }
 
-fn is_active(session: &Session, unit: &str) -> Result<bool> {
+pub(super) fn is_active(session: &Session, unit: &str) -> Result<bool> {
     let state = session.run(["systemctl", "show", "--property", "ActiveState", "--value", unit])?.text();
     Ok(["active", "activating", "deactivating", "reloading"].contains(&state.as_str()))
 }

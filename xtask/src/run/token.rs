@@ -4,7 +4,7 @@ use agenix::secrecy::ExposeSecret;
 use agenix::{Format, Recipient, SecretPath};
 use fleet::HostName;
 use k3s::Token;
-use pipeline::Outcome;
+use pipeline::{Outcome, Progress};
 
 use super::{Run, changed, skipped};
 use crate::failure::{Failure, Kind, Result};
@@ -52,7 +52,7 @@ impl Run<'_> {
     }
 
     /// The agent token's secret holds what the server made, and its readers are those of the rules, afterwards.
-    pub(super) fn agent_token(&self, server: &HostName) -> Result<Outcome> {
+    pub(super) fn agent_token(&self, server: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let path = secret(AGENT_TOKEN);
         let readers = self.readers(&path)?;
         let text = self.session(server).run_secret(["cat", k3s::AGENT_TOKEN]).map_err(|error| {
@@ -66,12 +66,12 @@ impl Run<'_> {
             let bytes = self.repository.read_secret(&path)?;
             let same = self.read_token(&path, &bytes)?.is(&token);
             if same && agrees(&bytes, &readers)? {
-                self.put_into_snapshot(path.as_str(), &bytes)?;
+                self.put_into_snapshot(path.as_str(), &bytes, progress)?;
                 return skipped(format!("{path} holds {server}'s already, for {}", names(&readers)));
             }
         }
         self.write_token(&path, &token)?;
-        self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?)?;
+        self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?, progress)?;
         changed(format!("{token} copied from {server}, encrypted to {}", names(&readers)))
     }
 

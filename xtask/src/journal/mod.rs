@@ -1,0 +1,133 @@
+//! The journal of a run: `.xtask/runs/ID/events.jsonl`, one event a line, as it happens.
+//!
+//! A line is written by one system call, behind the others: so what a killed run had to tell is there. It tells what
+//! `--json` prints, with the time, behind one line of what was asked for; no secret is in either. A journal that cannot
+//! be written is told once and stops no deploy. What hosts are is never read from it: they are asked.
+
+mod past;
+
+pub(crate) use past::Past;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use pipeline::{Event, Report};
+use remote::nix::OverrideInput;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::playbook::{Aim, Plan};
+use crate::render::{Renderer, failure_event};
+
+const RUNS: &str = ".xtask/runs";
+const EVENTS: &str = "events.jsonl";
+/// How many runs are kept.
+const KEPT: usize = 100;
+/// Of the lines' form.
+const VERSION: u32 = 1;
+
+/// What a deploy was asked to do, with its hosts found out: enough to do the same again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) title: String,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) aim: Aim,
+    /// Name and reference of each `--override-input`.
+    pub(crate) overrides: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub(crate) fn overrides(&self) -> Vec<OverrideInput> {
+        let input = |(name, reference): &(String, String)| OverrideInput {
+            name: name.clone(),
+            reference: reference.clone(),
+        };
+        self.overrides.iter().map(input).collect()
+    }
+}
+
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    /// It could not be written, which was told.
+    broken: bool,
+}
+
+impl Journal {
+    /// A new one for a run that begins now. `asked` is what `--resume` needs.
+    pub(crate) fn begin(root: &Path, title: &str, asked: Option<&Asked>) -> io::Result<Self> {
+        let now = SystemTime::now();
+        let at = humantime::format_rfc3339_seconds(now).to_string().replace(':', "-");
+        let id = format!("{at}-{}", std::process::id());
+        let runs = root.join(RUNS);
+        let private = |parents| -> DirBuilder {
+            let mut builder = DirBuilder::new();
+            builder.recursive(parents).mode(0o700);
+            builder
+        };
+        private(true).create(&runs)?;
+        // Nobody has to ignore it in a .gitignore of theirs.
+        let ignored = root.join(".xtask/.gitignore");
+        if !ignored.exists() {
+            fs::write(ignored, "*\n")?;
+        }
+        forget_old_runs(&runs);
+        let path = Path::new(RUNS).join(&id).join(EVENTS);
+        private(false).create(runs.join(&id))?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(root.join(&path))?;
+        let mut journal = Self { file, path, broken: false };
+        let begun = json!({"event": "run", "version": VERSION, "id": id, "title": title, "asked": asked});
+        journal.line(now, begun);
+        Ok(journal)
+    }
+
+    /// Where it is, from the repository's root.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn line(&mut self, at: SystemTime, mut event: Value) {
+        if self.broken {
+            return;
+        }
+        let fields = event.as_object_mut().expect("an event is an object");
+        fields.insert("at".to_owned(), humantime::format_rfc3339_millis(at).to_string().into());
+        if let Err(error) = self.file.write_all(format!("{event}\n").as_bytes()) {
+            eprintln!("warning: the journal {} cannot be written any more: {error}", self.path.display());
+            self.broken = true;
+        }
+    }
+}
+
+impl Renderer for Journal {
+    fn event(&mut self, event: &Event) {
+        let event = serde_json::to_value(event).expect("events are plain data");
+        self.line(SystemTime::now(), event);
+    }
+
+    fn report(&mut self, _plan: &Plan, report: &Report<Failure>) {
+        for failure in &report.failures {
+            self.line(SystemTime::now(), failure_event(failure));
+        }
+    }
+}
+
+/// The oldest ones beyond those that are kept; one that cannot be removed is in nobody's way.
+fn forget_old_runs(runs: &Path) {
+    let ids = ids(runs);
+    for id in ids.iter().skip(KEPT.saturating_sub(1)) {
+        let _ = fs::remove_dir_all(runs.join(id));
+    }
+}
+
+/// The runs, the newest first.
+fn ids(runs: &Path) -> Vec<String> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    let mut ids: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids
+}

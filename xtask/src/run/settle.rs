@@ -1,0 +1,81 @@
+//! Where a host stands after an activation, whatever nixos-rebuild said: asked over a connection of its own, once the
+//! unit that activates has ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleet::HostName;
+use remote::RunError;
+use remote::ssh::Session;
+
+use super::activate::UNIT;
+use super::host::{self, Systems};
+use super::{Run, rollback};
+use crate::failure::{Failure, Kind, Result};
+
+/// How long a host may be away after an activation: it may well have restarted the mesh or sshd, or itself.
+const LINK_PATIENCE: Duration = Duration::from_secs(120);
+
+impl Run<'_> {
+    /// Where the host stands, over a connection that was opened after its activation had ended. It stays open: the gate
+    /// takes it.
+    pub(super) fn settled(
+        &self,
+        name: &HostName,
+        result: &std::result::Result<String, RunError>,
+    ) -> Result<Systems> {
+        let state = format!("on {name}: systemctl status {UNIT}; readlink /run/current-system");
+        if let Err(RunError::Interrupted { .. }) = result {
+            let message = format!("interrupted while {name} was activated");
+            return Err(Failure::new(Kind::Interrupted, message).hint(state));
+        }
+        if let Err(RunError::TimedOut { .. }) = result {
+            // nixos-rebuild was ended, and its unit goes on.
+            let _ =
+                self.open_fresh(name).map(|session| session.run(["systemctl", "stop", "--no-block", UNIT]));
+        }
+        let start = Instant::now();
+        loop {
+            let look = || -> Result<Option<(Session, Systems)>> {
+                let session = self.open_fresh(name)?;
+                // What was opened before the end of it could still be what only an old connection can do.
+                let waited = wait_until_idle(&session, self.activation_timeout)?;
+                let systems = host::systems(&session)?;
+                Ok((!waited).then_some((session, systems)))
+            };
+            match look() {
+                Ok(Some((session, systems))) => {
+                    self.state().fresh.insert(name.clone(), Arc::new(session));
+                    return Ok(systems);
+                }
+                Ok(None) => {}
+                Err(failure) if failure.kind != Kind::Unreachable || failure.is_final => return Err(failure),
+                Err(failure) if start.elapsed() > LINK_PATIENCE || remote::interrupted() => {
+                    let attempt = format!("it is not known whether {name} was changed");
+                    return Err(failure.of_kind(Kind::Unknown).during(&attempt).hint(state));
+                }
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+}
+
+/// Two activations at once can leave a host on one system and its boot default on another. Tells whether there was one to
+/// wait for.
+pub(super) fn wait_until_idle(session: &Session, patience: Duration) -> Result<bool> {
+    let start = Instant::now();
+    let mut waited = false;
+    while rollback::is_active(session, UNIT)? {
+        waited = true;
+        let message = format!("an activation is under way on {} already ({UNIT})", session.name());
+        if remote::interrupted() {
+            return Err(Failure::new(Kind::Interrupted, message));
+        }
+        if start.elapsed() > patience {
+            let hint = "wait for it, or stop the unit there".to_owned();
+            return Err(Failure::new(Kind::Activation, message).hint(hint));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Ok(waited)
+}
