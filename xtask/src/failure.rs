@@ -232,7 +232,7 @@ macro_rules! from_agenix_perhaps_hinted {
     )+};
 }
 
-from_agenix_perhaps_hinted!(agenix::EncryptError, agenix::SecretError, agenix::EditError);
+from_agenix_perhaps_hinted!(agenix::EncryptError, agenix::SecretError);
 
 impl From<agenix::WriteError> for Failure {
     fn from(error: agenix::WriteError) -> Self {

@@ -159,7 +159,9 @@ impl Repository {
         let Some(first) = files.first() else { return Ok(()) };
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
         let message = format!("git does not know {first}{more}, so the flake does not see it");
-        Err(Failure::configuration(message).hint(format!("git add -N {}", remote::quote_all(&files))))
+        // A name is a name, and no pattern or option.
+        let hint = format!("git --literal-pathspecs add -N -- {}", remote::quote_all(&files));
+        Err(Failure::configuration(message).hint(hint))
     }
 }
 

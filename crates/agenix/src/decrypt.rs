@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::header::{FileError, FileRecipients, decryptor, recipients_of};
 use crate::identity::{Identities, OpenKey, PluginDialogue, Unlock};
-use crate::plugin;
+use crate::plugin::PluginError;
 use crate::recipient::Recipient;
 use crate::secrecy::SecretSlice;
 use crate::secrecy::zeroize::Zeroizing;
@@ -38,8 +38,8 @@ pub fn decrypt(ciphertext: &[u8], identities: &Identities) -> Result<SecretSlice
             // One plugin at a time: they share a person, and perhaps a hardware key. And one that failed is not started
             // again for the next file: it might be told a wrong PIN once too often.
             let turn = matches!(key, OpenKey::Plugin(_)).then(|| identities.turn());
-            if let (Some(_), Unlock::GaveUp { said }) = (&turn, identities.unlock(index)) {
-                failure = failure.or(Some(DecryptError::Plugin { said }));
+            if let (Some(_), Unlock::GaveUp(error)) = (&turn, identities.unlock(index)) {
+                failure = failure.or(Some(error.into()));
                 break;
             }
             match try_key(ciphertext, key, identities) {
@@ -48,8 +48,8 @@ pub fn decrypt(ciphertext: &[u8], identities: &Identities) -> Result<SecretSlice
                 // The key fitted. Another one, and another passphrase, would end here again.
                 Err(DecryptError::Altered) => return Err(DecryptError::Altered),
                 Err(error) => {
-                    if let DecryptError::Plugin { said } = &error {
-                        identities.give_up(index, said);
+                    if let DecryptError::Plugin(error) = &error {
+                        identities.give_up(index, error.clone());
                     }
                     failure = failure.or(Some(error));
                 }
@@ -77,16 +77,14 @@ fn try_key(
             let dialogue = PluginDialogue(Arc::clone(identities.asker()));
             match age::plugin::IdentityPluginV1::new(plugin, keys, dialogue) {
                 Ok(plugin) => open(ciphertext, &plugin),
-                Err(_) => return Err(DecryptError::PluginMissing { plugin: plugin.to_owned() }),
+                Err(_) => return Err(PluginError::Missing { plugin: plugin.to_owned() }.into()),
             }
         }
     };
     opened.map_err(|error| match (error, key) {
-        (age::DecryptError::Plugin(errors), _) => DecryptError::Plugin { said: plugin::said(&errors) },
+        (age::DecryptError::Plugin(errors), _) => PluginError::said(&errors).into(),
         // Its protocol was broken off: it crashed, or is none.
-        (age::DecryptError::Io(error), OpenKey::Plugin(_)) => {
-            DecryptError::Plugin { said: error.to_string() }
-        }
+        (age::DecryptError::Io(error), OpenKey::Plugin(_)) => PluginError::said(&[error]).into(),
         _ => DecryptError::Altered,
     })
 }
@@ -114,7 +112,7 @@ impl From<Unlock> for DecryptError {
         match refused {
             Unlock::WrongPassphrase { name } => Self::WrongPassphrase { identity: name },
             Unlock::Unusable { name, problem } => Self::IdentityUnusable { identity: name, problem },
-            Unlock::GaveUp { said } => Self::Plugin { said },
+            Unlock::GaveUp(error) => error.into(),
             Unlock::Declined { name } => Self::PassphraseNeeded { identity: name },
             Unlock::Open(_) => unreachable!("an open key was not refused"),
         }
@@ -163,18 +161,9 @@ pub enum DecryptError {
         /// What is the matter with it.
         problem: String,
     },
-    /// A plugin is not installed.
-    #[error("age-plugin-{plugin} is not on the PATH")]
-    PluginMissing {
-        /// Its name, without `age-plugin-`.
-        plugin: String,
-    },
-    /// A plugin gave up.
-    #[error("a plugin failed: {said}")]
-    Plugin {
-        /// In its own words.
-        said: String,
-    },
+    /// A plugin did not do its part.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// The file is encrypted with a passphrase and not to keys.
     #[error("the file is encrypted with a passphrase, not to the keys of secrets.nix")]
     PassphraseFile,
@@ -210,8 +199,10 @@ impl DecryptError {
             }
             Self::WrongPassphrase { .. } => "run it again; ssh-keygen -y -f FILE tests a passphrase",
             Self::IdentityUnusable { .. } => "see what age -d FILE shows of it",
-            Self::PluginMissing { .. } => "install it, or give another key with -i FILE",
-            Self::Plugin { .. } => "is the hardware key plugged in? age -d -i IDENTITY FILE shows more",
+            Self::Plugin(PluginError::Missing { .. }) => "install it, or give another key with -i FILE",
+            Self::Plugin(PluginError::Failed { .. }) => {
+                "is the hardware key plugged in? age -d -i IDENTITY FILE shows more"
+            }
             Self::PassphraseFile => "decrypt it with age -d FILE, and write the secret anew",
             Self::Altered => "restore it from git (git checkout -- FILE), or write the secret anew",
         }

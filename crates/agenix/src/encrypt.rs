@@ -7,7 +7,7 @@ use std::sync::Arc;
 use age::armor::{ArmoredWriter, Format as AgeFormat};
 
 use crate::identity::{Nobody, PluginDialogue};
-use crate::plugin;
+use crate::plugin::PluginError;
 use crate::readers::Readers;
 use crate::recipient::Recipient;
 
@@ -57,7 +57,7 @@ fn plugins_of(recipients: &[Recipient]) -> Result<Vec<Plugin>, EncryptError> {
         recipients.iter().filter_map(Recipient::of_plugin).cloned().collect();
     let names: BTreeSet<&str> = all.iter().map(age::plugin::Recipient::plugin).collect();
     let start = |name: &str| {
-        let missing = |_| EncryptError::PluginMissing { plugin: name.to_owned() };
+        let missing = |_| PluginError::Missing { plugin: name.to_owned() }.into();
         Plugin::new(name, &all, &[], PluginDialogue(Arc::new(Nobody))).map_err(missing)
     };
     names.into_iter().map(start).collect()
@@ -67,7 +67,7 @@ impl From<age::EncryptError> for EncryptError {
     fn from(error: age::EncryptError) -> Self {
         match error {
             age::EncryptError::MissingRecipients => Self::NoRecipient,
-            age::EncryptError::Plugin(errors) => Self::Plugin { said: plugin::said(&errors) },
+            age::EncryptError::Plugin(errors) => PluginError::said(&errors).into(),
             other => Self::Age { source: Box::new(other) },
         }
     }
@@ -79,18 +79,9 @@ pub enum EncryptError {
     /// Nobody could read the result.
     #[error("there is nobody to encrypt to")]
     NoRecipient,
-    /// A plugin is not installed.
-    #[error("age-plugin-{plugin} is not on the PATH")]
-    PluginMissing {
-        /// Its name, without `age-plugin-`.
-        plugin: String,
-    },
-    /// A plugin gave up.
-    #[error("a plugin failed: {said}")]
-    Plugin {
-        /// In its own words.
-        said: String,
-    },
+    /// A plugin did not do its part.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// Something that age reports and that should not happen: all is in memory and the keys were checked.
     #[error("failed to encrypt")]
     Age {
@@ -107,10 +98,10 @@ impl EncryptError {
             Self::NoRecipient => {
                 Some("name at least one key in the secret's publicKeys in secrets.nix".to_owned())
             }
-            Self::PluginMissing { .. } => {
+            Self::Plugin(PluginError::Missing { .. }) => {
                 Some("install it, or take its keys out of the rule in secrets.nix".to_owned())
             }
-            Self::Plugin { .. } => Some("age -r RECIPIENT shows more".to_owned()),
+            Self::Plugin(PluginError::Failed { .. }) => Some("age -r RECIPIENT shows more".to_owned()),
             Self::Age { .. } => None,
         }
     }

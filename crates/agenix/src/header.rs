@@ -19,7 +19,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::encrypt::Format;
 use crate::readers::{self, ReaderTag};
+
+/// What a file's first line starts with, before the format's version.
+const MAGIC: &[u8] = b"age-encryption.org/";
 
 /// What a header tells about its readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,10 +41,19 @@ pub struct FileRecipients {
 }
 
 /// age's reader of both forms. White space in front of armor is fine by the format, and not by that reader.
-pub(crate) fn armored_reader(ciphertext: &[u8]) -> impl BufRead {
-    let trimmed = ciphertext.trim_ascii_start();
-    let armored = trimmed.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----");
-    age::armor::ArmoredReader::new(if armored { trimmed } else { ciphertext })
+/// How a file is written, if it starts as age files do.
+pub(crate) fn format_of(ciphertext: &[u8]) -> Option<Format> {
+    let start = ciphertext.trim_ascii_start();
+    if start.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----") {
+        Some(Format::Armor)
+    } else {
+        start.starts_with(MAGIC).then_some(Format::Binary)
+    }
+}
+
+fn armored_reader(ciphertext: &[u8]) -> impl BufRead {
+    let is_armored = format_of(ciphertext) == Some(Format::Armor);
+    age::armor::ArmoredReader::new(if is_armored { ciphertext.trim_ascii_start() } else { ciphertext })
 }
 
 /// Reads the header of a binary or armored age file.
@@ -248,18 +261,14 @@ impl FileError {
     /// Why age took `ciphertext` for none of its files. Its own error does not tell a newer version from
     /// damage.
     fn of(ciphertext: &[u8]) -> Self {
-        const STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
         let mut line = Vec::new();
         let mut start = armored_reader(ciphertext).take(80);
         // Fails on a few bytes, and on armor that cannot be decoded: then the line stays empty.
         let _ = start.read_until(b'\n', &mut line);
-        match line.strip_prefix(b"age-encryption.org/") {
+        match line.strip_prefix(MAGIC) {
             Some(version) if version.ends_with(b"\n") && version != b"v1\n" => Self::UnknownVersion,
-            Some(_) => Self::Damaged,
-            None if STARTS.iter().any(|start| ciphertext.trim_ascii_start().starts_with(start)) => {
-                Self::Damaged
-            }
-            None => Self::NotAge,
+            None if format_of(ciphertext).is_none() => Self::NotAge,
+            _ => Self::Damaged,
         }
     }
 

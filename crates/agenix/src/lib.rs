@@ -10,7 +10,8 @@
 //!   between.
 //!
 //! Why this shape: agenix starts five processes and two nix evaluations a secret; 50 secrets take 3 s and 50
-//! passphrase prompts. Here the rules are evaluated once, keys are unlocked once, and the rest is arithmetic on all cores.
+//! passphrase prompts. Here the rules are evaluated once, keys are unlocked once, and the rest is arithmetic on all
+//! cores.
 //!
 //! Without the feature `cli` this crate starts no process (but for age's plugins), asks nobody and prints nothing: who
 //! runs nix, and who knows a passphrase ([`Asker`]), an editor ([`Editor`]) or the names of keys ([`Rules::naming`]), is
@@ -38,6 +39,7 @@ mod memory;
 pub mod nix;
 mod path;
 mod plugin;
+mod printable;
 mod random;
 mod readers;
 mod recipient;
@@ -68,6 +70,7 @@ pub use journal::Recovery;
 pub use lock::{Lock, LockError};
 pub use memory::forbid_core_dumps;
 pub use path::{PathError, SecretPath};
+pub use plugin::PluginError;
 pub use random::random_hex;
 pub use readers::ReaderTag;
 pub use recipient::{KeyError, Recipient};

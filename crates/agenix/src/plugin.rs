@@ -5,9 +5,29 @@
 
 use std::fmt::Display;
 
-/// What plugins said. age does not let its error's variants be named.
-pub(crate) fn said(errors: &[impl Display]) -> String {
-    let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    // A program's words, on their way to a terminal.
-    words.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+use crate::printable::printable;
+
+/// Why a plugin did not do its part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginError {
+    /// It is not installed.
+    #[error("age-plugin-{plugin} is not on the PATH")]
+    Missing {
+        /// Its name, without `age-plugin-`.
+        plugin: String,
+    },
+    /// It gave up.
+    #[error("a plugin failed: {said}")]
+    Failed {
+        /// In its own words.
+        said: String,
+    },
+}
+
+impl PluginError {
+    /// What plugins said. age does not let its error's variants be named.
+    pub(crate) fn said(errors: &[impl Display]) -> Self {
+        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Self::Failed { said: printable(&words.join("; ")) }
+    }
 }

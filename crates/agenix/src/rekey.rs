@@ -17,6 +17,7 @@ use crate::header::FileRecipients;
 use crate::identity::Identities;
 use crate::lock::LockError;
 use crate::path::SecretPath;
+use crate::plugin::PluginError;
 use crate::recipient::Recipient;
 use crate::rules::{Rule, RuleError};
 use crate::secrecy::ExposeSecret as _;
@@ -96,7 +97,7 @@ pub fn plan<'r>(secrets: &Secrets, rules: &[&'r Rule], force: bool) -> Plan<'r> 
                 Ok(Some(Err(error))) => {
                     plan.failures.push(Failure { path: path.clone(), error: error.into() });
                 }
-                _ => match why(rule, &found, force) {
+                _ => match why(&found, force) {
                     Some(why) => plan.due.push(Due { rule, file: found.file, readers: found.readers, why }),
                     None => plan.right.push(path.clone()),
                 },
@@ -128,17 +129,26 @@ fn same(a: &[Recipient], b: &[Recipient]) -> bool {
     a.len() == b.len() && a.iter().all(|recipient| b.contains(recipient))
 }
 
-fn why(rule: &Rule, found: &Found, force: bool) -> Option<Why> {
-    if !found.agreement.holds() {
-        return Some(Why::Readers(found.agreement.clone()));
+impl Found {
+    /// Why its file is to be encrypted anew; `None` where it is as its rule says.
+    #[must_use]
+    pub fn why_due(&self) -> Option<Why> {
+        if !self.agreement.holds() {
+            return Some(Why::Readers(self.agreement.clone()));
+        }
+        if self.format != self.wanted {
+            return Some(Why::Format);
+        }
+        self.agreement.unproven.then_some(Why::Unproven)
     }
-    if found.format != rule.format() {
-        return Some(Why::Format);
+}
+
+fn why(found: &Found, force: bool) -> Option<Why> {
+    match found.why_due() {
+        // What was asked for is not left as it is where no key opens it.
+        None | Some(Why::Unproven) if force => Some(Why::Forced),
+        why => why,
     }
-    if force {
-        return Some(Why::Forced);
-    }
-    found.agreement.unproven.then_some(Why::Unproven)
 }
 
 /// Encrypts what is due anew and replaces all of it, or nothing. Passphrases are asked for before others are kept from
@@ -208,7 +218,7 @@ impl Due<'_> {
                 DecryptError::NotARecipient { .. }
                     | DecryptError::NoIdentity { .. }
                     | DecryptError::PassphraseNeeded { .. }
-                    | DecryptError::PluginMissing { .. }
+                    | DecryptError::Plugin(PluginError::Missing { .. })
             )
         );
         no_key && matches!(self.why, Why::Unproven)

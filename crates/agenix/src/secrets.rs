@@ -59,13 +59,7 @@ impl Secrets {
     /// # Errors
     /// When the file is elsewhere, or there is no rule for it.
     pub fn rule_of(&self, file: &Path) -> Result<&Rule, SecretError> {
-        let names = self.folder.names_of(file)?;
-        let found = names.iter().find_map(|name| self.rules.rule(name).ok());
-        match (found, names.first()) {
-            (Some(rule), _) => Ok(rule),
-            (None, Some(name)) => Ok(self.rules.rule(name)?),
-            (None, None) => unreachable!("names_of gives a name or an error"),
-        }
+        Ok(self.rules.first_of(&self.folder.names_of(file)?)?)
     }
 
     /// A secret's ciphertext; `None` if there is no file yet.

@@ -1,18 +1,38 @@
-//! What the two command lines share: where identities come from, how errors are told.
+//! What the two command lines share: which rules are meant, where identities come from, how errors are told.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::identity::{Asker, Identities, IdentitySources};
 use crate::rekey::RekeyError;
+use crate::rules::Rule;
 use crate::secrecy::SecretString;
+use crate::secrets::Secrets;
 
 /// CI's identity: the text of a private key.
 pub const VARIABLE: &str = "XTASK_IDENTITY";
 
 /// More failures than this make nobody wiser.
 const SHOWN_FAILURES: usize = 10;
+
+/// The rules of these files, each once, as `rule_of` finds them; all rules where no file is named.
+///
+/// # Errors
+/// The first of `rule_of`.
+pub fn chosen<'s, E>(
+    secrets: &'s Secrets,
+    files: &[PathBuf],
+    rule_of: impl Fn(&Path) -> Result<&'s Rule, E>,
+) -> Result<Vec<&'s Rule>, E> {
+    if files.is_empty() {
+        return Ok(secrets.rules().iter().collect());
+    }
+    let rules = files.iter().map(|file| rule_of(file)).collect::<Result<Vec<&Rule>, E>>()?;
+    let mut seen = BTreeSet::new();
+    Ok(rules.into_iter().filter(|rule| seen.insert(rule.path())).collect())
+}
 
 /// The identities of `-i FILE`, `-` being standard input as age has it, and of `XTASK_IDENTITY`, where it is not empty;
 /// else those of the home.

@@ -10,7 +10,7 @@ use std::thread;
 
 use crate::agreement::{Agreement, agrees};
 use crate::encrypt::Format;
-use crate::header::{FileRecipients, recipients_of};
+use crate::header::{FileRecipients, format_of, recipients_of};
 use crate::recipient::Recipient;
 use crate::rules::{KeyCache, Rule};
 use crate::secrets::{SecretError, Secrets};
@@ -49,7 +49,9 @@ pub struct Found {
     pub file: FileRecipients,
     /// Who the rule names.
     pub readers: Vec<Recipient>,
-    /// The difference.
+    /// How the rule wants it to be written.
+    pub wanted: Format,
+    /// The difference between the readers.
     pub agreement: Agreement,
 }
 
@@ -91,7 +93,7 @@ impl Secrets {
         let readers = rule.recipients_with(keys)?;
         let (file, format, size) = header_of(&self.folder().file(rule.path())?)?;
         let agreement = agrees(&file, &readers);
-        Ok(Found { size, format, file, readers, agreement })
+        Ok(Found { size, format, file, readers, wanted: rule.format(), agreement })
     }
 }
 
@@ -109,14 +111,7 @@ fn header_of(path: &Path) -> Result<(FileRecipients, Format, u64), SecretError> 
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         header = recipients_of(&bytes);
     }
-    Ok((header?, format_of(&bytes), size))
-}
-
-fn format_of(ciphertext: &[u8]) -> Format {
-    match ciphertext.trim_ascii_start().starts_with(b"-----BEGIN") {
-        true => Format::Armor,
-        false => Format::Binary,
-    }
+    Ok((header?, format_of(&bytes).unwrap_or_default(), size))
 }
 
 /// How many threads are worth starting.

@@ -11,6 +11,7 @@ use remote::{Cmd, Tidy};
 use crate::edit::{EditError, Editor};
 use crate::identity::{Asker, LockedKey};
 use crate::journal::Recovery;
+use crate::printable::printable;
 use crate::secrecy::zeroize::Zeroizing;
 use crate::secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use crate::secrets::SecretError;
@@ -47,7 +48,7 @@ impl Asker for Person {
     fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
         let no = no.unwrap_or("no");
         let answer = self.text(&format!("{question} [y: {yes}, n: {no}]"))?;
-        Some(is_yes(&answer))
+        Some(question::is_yes(&answer))
     }
 }
 
@@ -100,12 +101,12 @@ impl Editor for EditorCommand {
         if matches!(why, EditError::Secret(SecretError::Commit(CommitError::Changed { .. }))) {
             let question = "Open the editor again, to overwrite their content with yours? [y/N] ";
             let answer = question::ask(question, Echo::Shown).ok().flatten();
-            return answer.is_some_and(|answer| is_yes(answer.expose_secret()));
+            return answer.is_some_and(|answer| question::is_yes(answer.expose_secret()));
         }
         let answer = question::ask("Open the editor again, with what you typed? [Y/n] ", Echo::Shown);
         answer.ok().flatten().is_some_and(|answer| {
             let answer = answer.expose_secret().trim();
-            answer.is_empty() || is_yes(answer)
+            answer.is_empty() || question::is_yes(answer)
         })
     }
 
@@ -152,13 +153,4 @@ pub fn print_secret(secret: &SecretSlice<u8>) -> io::Result<()> {
     // Past the standard library's buffer, which nobody zeroizes.
     let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     stdout.write_all(secret.expose_secret())
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
-/// A plugin's words may be anybody's.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

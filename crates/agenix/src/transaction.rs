@@ -1,9 +1,9 @@
 //! Replacing many files at once: all of them, or none.
 //!
-//! First, each new content is staged beside its file, and all are brought to disk. Then each old content gets a second name, and the
-//! journal is written; the new contents are renamed into place; the journal is removed. A failure between the last two is
-//! undone at once, a kill by who locks the folder next. At any moment a file is the old one or the new one, and after that
-//! all of them are.
+//! First, each new content is staged beside its file, and all are brought to disk. Then each old content gets a second
+//! name, and the journal is written; the new contents are renamed into place; the journal is removed. A failure between
+//! the last two is undone at once, a kill by who locks the folder next. At any moment a file is the old one or the new
+//! one, and after that all of them are.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,7 +19,9 @@ use crate::folder::{PlaceError, folder_of};
 use crate::journal::{self, Entry, Journal};
 use crate::lock::Lock;
 use crate::path::SecretPath;
-use crate::write::{BACKUP, WriteError, make_folders, second_name, stage, sync_folders, temporary};
+use crate::write::{
+    BACKUP, WriteError, could_not, make_folders, second_name, stage, sync_folders, temporary,
+};
 
 /// How many files are brought to disk at once. A disk takes its time for each request, and many at the same time take
 /// hardly longer than one: their file system writes them together.
@@ -57,9 +59,8 @@ impl<'a> Transaction<'a> {
     pub fn stage(&self, path: &SecretPath, new: &[u8], before: Option<&[u8]>) -> Result<(), CommitError> {
         let target = self.lock.folder().file(path)?;
         let named = path.in_repository(self.lock.folder().root());
-        let fail = |source| WriteError { path: named.clone(), step: "make its folder", source };
-        let grown = make_folders(&folder_of(&target)).map_err(fail)?;
-        sync_folders(grown).map_err(fail)?;
+        let made = make_folders(&folder_of(&target)).and_then(sync_folders);
+        made.map_err(could_not("make its folder", &named))?;
         let staged = Staged {
             path: path.clone(),
             // Closed meanwhile: a thousand open files are more than a process may have.
@@ -75,7 +76,8 @@ impl<'a> Transaction<'a> {
     /// Replaces all files, or none.
     ///
     /// # Errors
-    /// When it could not, and everything is as it was; or, [`CommitError::Stuck`], when even putting things back failed.
+    /// When it could not, and everything is as it was; or, [`CommitError::Stuck`], when even putting things back
+    /// failed.
     pub fn commit(self) -> Result<(), CommitError> {
         let folder = self.lock.folder();
         let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -89,9 +91,7 @@ impl<'a> Transaction<'a> {
         let entries: Vec<Entry> =
             staged.iter().zip(&backups).map(|(file, backup)| file.entry(backup)).collect();
         let folders: BTreeSet<PathBuf> = entries.iter().map(|entry| folder_of(&entry.target)).collect();
-        let fail = |step| {
-            move |source| CommitError::Write(WriteError { path: folder.boundary().to_owned(), step, source })
-        };
+        let fail = |step| move |source| CommitError::from(could_not(step, folder.boundary())(source));
         sync_folders(folders.iter().cloned()).map_err(fail("sync its folders"))?;
         let replaced = Journal::write(folder, &entries)
             .map_err(fail("write the journal"))
@@ -125,36 +125,30 @@ fn sync(staged: &[Staged]) -> Result<(), WriteError> {
 impl Staged {
     fn sync(&self) -> Result<(), WriteError> {
         let synced = File::open(&self.new).and_then(|file| file.sync_all());
-        synced.map_err(self.fail("sync its temporary file"))
-    }
-
-    fn fail(&self, step: &'static str) -> impl FnOnce(io::Error) -> WriteError + use<> {
-        let path = self.target.clone();
-        move |source| WriteError { path, step, source }
+        synced.map_err(could_not("sync its temporary file", &self.target))
     }
 
     /// A rename is all or nothing by itself.
     fn replace_alone(self) -> Result<(), CommitError> {
-        let now = journal::digest_of_file(&self.target).map_err(self.fail("read it again"))?;
-        if now != self.before {
-            return Err(CommitError::Changed { path: self.path });
+        let Self { path, target, new, before, .. } = self;
+        if journal::digest_of_file(&target).map_err(could_not("read it again", &target))? != before {
+            return Err(CommitError::Changed { path });
         }
-        let (fail, path) = (self.fail("replace it"), self.path);
-        self.new.persist(&self.target).map_err(|error| fail(error.error))?;
-        sync_folders([folder_of(&self.target)]).map_err(|source| CommitError::Unsynced { path, source })
+        new.persist(&target).map_err(|error| could_not("replace it", &target)(error.error))?;
+        sync_folders([folder_of(&target)]).map_err(|source| CommitError::Unsynced { path, source })
     }
 
-    /// A second name for the old content; a copy where the file system has no second names.
+    /// Keeps the old content, if there is one and it is still what the new one was made from.
     fn back_up(&self) -> Result<Option<TempPath>, CommitError> {
         let kept = match &self.before {
-            Some(_) => Some(back_up(&self.target).map_err(self.fail("keep its old content"))?),
+            Some(_) => Some(back_up(&self.target).map_err(could_not("keep its old content", &self.target))?),
             None => None,
         };
         let found = match &kept {
             Some(kept) => journal::digest_of_file(kept),
             None => journal::digest_of_file(&self.target),
         };
-        if found.map_err(self.fail("read it again"))? != self.before {
+        if found.map_err(could_not("read it again", &self.target))? != self.before {
             return Err(CommitError::Changed { path: self.path.clone() });
         }
         Ok(kept)
@@ -174,11 +168,11 @@ impl Staged {
                 _ => Err(error),
             }),
         };
-        if !is_same.map_err(self.fail("look at it again"))? {
+        if !is_same.map_err(could_not("look at it again", &self.target))? {
             return Err(CommitError::Changed { path: self.path });
         }
-        let fail = self.fail("replace it");
-        Ok(self.new.persist(&self.target).map_err(|error| fail(error.error))?)
+        let replaced = self.new.persist(&self.target);
+        Ok(replaced.map_err(|error| could_not("replace it", &self.target)(error.error))?)
     }
 }
 
@@ -191,6 +185,7 @@ fn same_file(target: &Path, backup: &Path, before: Option<&str>) -> io::Result<b
     Ok(journal::digest_of_file(target)?.as_deref() == before)
 }
 
+/// A second name for the old content; a copy where the file system has no second names.
 fn back_up(target: &Path) -> io::Result<TempPath> {
     if let Ok(name) = second_name(target, BACKUP) {
         return Ok(name);

@@ -34,28 +34,27 @@ pub(crate) const BACKUP: &str = ".old";
 /// Names the path and the step. The file at `path` is then as it was, unless the step is the last,
 /// the folder's sync.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let fail = |step| move |source| WriteError { path: path.to_owned(), step, source };
-    let target = behind_symlinks(path).map_err(fail("follow its symlink"))?;
-    let grown = make_folders(&folder_of(&target)).map_err(fail("make its folder"))?;
+    let target = behind_symlinks(path).map_err(could_not("follow its symlink", path))?;
+    let grown = make_folders(&folder_of(&target)).map_err(could_not("make its folder", path))?;
     let staged = stage(path, &target, bytes)?;
-    staged.as_file().sync_all().map_err(fail("sync its temporary file"))?;
-    staged.persist(&target).map_err(|error| fail("replace it")(error.error))?;
-    sync_folders(grown.into_iter().chain([folder_of(&target)])).map_err(fail("sync its folder"))
+    staged.as_file().sync_all().map_err(could_not("sync its temporary file", path))?;
+    staged.persist(&target).map_err(|error| could_not("replace it", path)(error.error))?;
+    sync_folders(grown.into_iter().chain([folder_of(&target)])).map_err(could_not("sync its folder", path))
 }
 
 /// Writes `bytes` beside `target`, with the mode and the owner that `target` has. `path` is what the user calls it.
 /// The caller syncs it.
 pub(crate) fn stage(path: &Path, target: &Path, bytes: &[u8]) -> Result<NamedTempFile, WriteError> {
-    let fail = |step| move |source| WriteError { path: path.to_owned(), step, source };
-    let before = look_at(target).map_err(fail("look at it"))?;
+    let before = look_at(target).map_err(could_not("look at it", path))?;
     let mut temporary =
-        temporary(&folder_of(target), STAGED).map_err(fail("make a temporary file beside it"))?;
-    temporary.as_file_mut().write_all(bytes).map_err(fail("write its temporary file"))?;
+        temporary(&folder_of(target), STAGED).map_err(could_not("make a temporary file beside it", path))?;
+    temporary.as_file_mut().write_all(bytes).map_err(could_not("write its temporary file", path))?;
     if let Some(before) = &before {
-        keep_owner(temporary.as_file(), before).map_err(fail("keep its owner"))?;
+        keep_owner(temporary.as_file(), before).map_err(could_not("keep its owner", path))?;
     }
     let mode = before.map_or(NEW_FILE_MODE, |before| before.permissions().mode() & 0o7777);
-    temporary.as_file().set_permissions(Permissions::from_mode(mode)).map_err(fail("set its mode"))?;
+    let permitted = temporary.as_file().set_permissions(Permissions::from_mode(mode));
+    permitted.map_err(could_not("set its mode", path))?;
     Ok(temporary)
 }
 
@@ -111,6 +110,11 @@ fn keep_owner(file: &File, before: &fs::Metadata) -> io::Result<()> {
         return Ok(());
     }
     fchown(file, Some(before.uid()), Some(before.gid()))
+}
+
+/// For `map_err`. `path` is the file that was to be written.
+pub(crate) fn could_not(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+    move |source| WriteError { path: path.to_owned(), step, source }
 }
 
 /// Why a file was not written.

@@ -64,6 +64,11 @@ pub fn ask(question: &str, echo: Echo) -> io::Result<Option<SecretString>> {
     Ok(Some(SecretString::from(text.trim_end_matches(['\n', '\r']))))
 }
 
+/// Is it an answer to go on with?
+pub fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
 fn open() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }

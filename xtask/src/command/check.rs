@@ -1,6 +1,6 @@
 //! `check`: offline, without a key: what CI can know about fleet, rules and secrets. All findings at once.
 
-use agenix::{Finding, Recipient, Secrets, State};
+use agenix::{Finding, Recipient, Secrets, State, Why};
 use fleet::Fleet;
 
 use crate::access;
@@ -141,20 +141,19 @@ fn check_secret(
         }
         State::Unusable(error) => return Err((error.to_string(), error.hint())),
     };
-    let rekey = || Some("cargo xtask secrets rekey".to_owned());
-    if !found.agreement.holds() {
-        let text = format!("its readers are not those of secrets.nix: {}", found.agreement.described(known));
-        return Err((text, rekey()));
-    }
-    if found.format != finding.rule.format() {
-        return Err(("armor is not as its rule says".to_owned(), rekey()));
-    }
     let count = count(&found.readers);
-    if found.agreement.unproven {
+    let wrong = match found.why_due() {
+        None => return Ok(format!("encrypted to {count}")),
         // Written by another program: nothing is known to be wrong.
-        return Ok(format!("encrypted to {count}; of its age keys only the number shows, until a rekey"));
-    }
-    Ok(format!("encrypted to {count}"))
+        Some(Why::Unproven) => {
+            return Ok(format!("encrypted to {count}; of its age keys only the number shows, until a rekey"));
+        }
+        Some(why @ Why::Readers(_)) => {
+            format!("its readers are not those of secrets.nix: {}", why.described(known))
+        }
+        Some(why) => why.described(known),
+    };
+    Err((wrong, Some("cargo xtask secrets rekey".to_owned())))
 }
 
 fn count(readers: &[Recipient]) -> String {

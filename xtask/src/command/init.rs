@@ -191,7 +191,7 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
     }
     let text = "  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ";
     match question::ask(text, Echo::Shown)? {
-        Some(answer) => Ok(matches!(answer.expose_secret().trim(), "y" | "Y" | "yes")),
+        Some(answer) => Ok(question::is_yes(answer.expose_secret())),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
     }
 }

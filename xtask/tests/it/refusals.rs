@@ -210,6 +210,19 @@ fn what_the_repository_lacks_is_told() {
 }
 
 #[test]
+fn the_way_to_let_git_know_of_files_works_for_any_name() {
+    let clone = Clone::new();
+    for name in ["-.nix", ":x.nix", "*'.nix"] {
+        fs::write(clone.path().join(name), "{ }").unwrap();
+    }
+    let told = clone.xtask(&["check"]).expect(3).stdout;
+    let hint = told.lines().find_map(|line| line.trim().strip_prefix("hint: git ")).unwrap();
+    run(&["sh", "-c", &format!("git {hint}")], clone.path(), &[]).expect(0);
+    let told = clone.xtask(&["check"]).stdout;
+    assert!(told.contains("knows every file that the flake needs"), "{told}");
+}
+
+#[test]
 fn secrets_nix_that_does_not_evaluate_is_told() {
     let clone = Clone::new();
     clone.refuses(

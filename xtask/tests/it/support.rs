@@ -1,7 +1,7 @@
 //! What the tests share: a lab to run in, and the tool's answers to look at.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -89,6 +89,31 @@ pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[
         scope.spawn(move || pipe.write_all(stdin));
         child.wait_with_output().expect("its output").into()
     })
+}
+
+/// The tool at a terminal of its own, with a person there who presses ctrl-C once `question` is shown. What was shown is
+/// given as standard output.
+#[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
+pub(crate) fn run_interrupted(args: &[&str], dir: &Path, env: &[(&str, &str)], question: &str) -> Answer {
+    // Ctrl-C reaches the shell as well, which would end before it had the exit code.
+    let line = format!("trap : INT; {}; exit $?", remote::quote_all([&[XTASK], args].concat()));
+    let mut command = std::process::Command::new("script");
+    command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
+    command.current_dir(dir).envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("`script` of util-linux");
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+    let mut is_pressed = false;
+    while let Ok(count @ 1..) = screen.read(&mut some) {
+        shown.extend_from_slice(&some[..count]);
+        if !is_pressed && String::from_utf8_lossy(&shown).contains(question) {
+            keyboard.write_all(b"\x03").expect("a keyboard");
+            is_pressed = true;
+        }
+    }
+    let code = child.wait().expect("it ends").code().unwrap_or(-1);
+    Answer { code, stdout: String::from_utf8_lossy(&shown).into_owned(), stderr: String::new() }
 }
 
 /// A repository as `git clone` gives it, in a folder that goes away with it.

@@ -23,6 +23,7 @@ pub(crate) use asker::{Nobody, PluginDialogue};
 pub use error::{IdentityError, IdentityProblem};
 
 use crate::header::{FileRecipients, SshTag};
+use crate::plugin::PluginError;
 use crate::secrecy::SecretString;
 
 /// Where identities come from. As in agenix, any that is named turns the defaults off.
@@ -73,8 +74,8 @@ enum State {
     Declined,
     WrongPassphrase,
     Unusable(IdentityProblem),
-    /// A plugin that failed, in its words.
-    GaveUp(String),
+    /// A plugin that failed.
+    GaveUp(PluginError),
 }
 
 enum Locked {
@@ -97,7 +98,7 @@ pub(crate) enum Unlock {
     Declined { name: String },
     WrongPassphrase { name: String },
     Unusable { name: String, problem: String },
-    GaveUp { said: String },
+    GaveUp(PluginError),
 }
 
 impl Default for Identities {
@@ -190,7 +191,7 @@ impl Identities {
         match &*state {
             State::Open(keys) => Unlock::Open(Arc::clone(keys)),
             State::WrongPassphrase => Unlock::WrongPassphrase { name },
-            State::GaveUp(said) => Unlock::GaveUp { said: said.clone() },
+            State::GaveUp(error) => Unlock::GaveUp(error.clone()),
             State::Unusable(problem) => Unlock::Unusable { name, problem: problem.to_string() },
             State::Declined | State::Locked(_) => Unlock::Declined { name },
         }
@@ -214,9 +215,9 @@ impl Identities {
     }
 
     /// The plugin at `index` failed, and is not started again.
-    pub(crate) fn give_up(&self, index: usize, said: &str) {
+    pub(crate) fn give_up(&self, index: usize, error: PluginError) {
         let mut state = self.keys[index].state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State::GaveUp(said.to_owned());
+        *state = State::GaveUp(error);
     }
 
     pub(crate) fn asker(&self) -> &Arc<dyn Asker> {

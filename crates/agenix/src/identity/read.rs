@@ -12,7 +12,7 @@ use age::ssh::{Identity as SshIdentity, UnsupportedKey};
 
 use super::error::{IdentityError, IdentityProblem as Problem};
 use super::{Key, Locked, OpenKey, Opens, State};
-use crate::header::recipients_of;
+use crate::header::{format_of, recipients_of};
 use crate::recipient::tag_of;
 use crate::secrecy::zeroize::Zeroizing;
 use crate::secrecy::{ExposeSecret as _, SecretString};
@@ -80,8 +80,7 @@ pub(super) fn from_locked(name: &str, ciphertext: &[u8], passphrase: SecretStrin
 }
 
 fn from_bytes(name: &str, bytes: &[u8]) -> Result<Vec<Key>, Problem> {
-    const STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
-    if STARTS.iter().any(|start| bytes.trim_ascii_start().starts_with(start)) {
+    if format_of(bytes).is_some() {
         let file = recipients_of(bytes).map_err(|_| Problem::NotWhole)?;
         if !file.passphrase {
             return Err(Problem::Encrypted);

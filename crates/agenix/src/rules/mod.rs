@@ -79,6 +79,15 @@ impl Rules {
         })
     }
 
+    /// The rule of the first of these names that has one. `names` are those of one file, see
+    /// [`crate::Folder::names_of`]: at least one.
+    ///
+    /// # Errors
+    /// When none has one: as of the first.
+    pub fn first_of(&self, names: &[SecretPath]) -> Result<&Rule, RuleError> {
+        names.iter().find_map(|name| self.rule(name).ok()).map_or_else(|| self.rule(&names[0]), Ok)
+    }
+
     /// The rules that threw, of which nix can tell more.
     #[cfg(feature = "cli")]
     pub(crate) fn thrown(&self) -> Vec<SecretPath> {

@@ -163,7 +163,9 @@ fn ctrl_c_at_a_passphrase_ends_it_at_once() {
     let mut terminal = world.agenix(["-e", "a.age"]).at_terminal(&world.editor(SITS));
     terminal.shows("Passphrase of ");
     terminal.types(CTRL_C);
-    terminal.ends().expect(130);
+    let answer = terminal.ends().expect(130);
+    let told = format!("a.age: {} is locked, and no passphrase was given\n", key.display());
+    assert!(answer.stderr.contains(&told), "{}", answer.stderr);
     assert!(world.drafts().is_empty(), "an editor was opened");
     world.is_as_it_was(&before);
 }

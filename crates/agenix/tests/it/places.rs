@@ -110,17 +110,17 @@ fn a_rule_whose_own_name_goes_through_a_symlinked_folder_works_by_that_name() {
 
 #[test]
 fn a_folder_of_rules_may_have_a_symlink_to_another_folder_of_its_repository() {
-    let world = World::new(&["shared/a.age"]);
-    for folder in ["rules", "shared"] {
+    let world = World::new(&["common/a.age"]);
+    for folder in ["rules", "common"] {
         fs::create_dir(world.path(folder)).expect("a folder");
     }
     fs::rename(world.path("secrets.nix"), world.path("rules/secrets.nix")).expect("moved");
-    symlink("../shared", world.path("rules/shared")).expect("a link");
+    symlink("../common", world.path("rules/common")).expect("a link");
     let call = |args: &[&str]| world.agenix(args).dir("rules");
-    call(&["-e", "shared/a.age"]).stdin("new").run().says("");
-    call(&["-r", "--force"]).run().says("rekeying shared/a.age...\n");
-    assert_eq!(world.content("shared/a.age"), b"new");
-    assert_eq!(call(&["-d", "shared/a.age"]).run().expect(0).stdout, b"new");
+    call(&["-e", "common/a.age"]).stdin("new").run().says("");
+    call(&["-r", "--force"]).run().says("rekeying common/a.age...\n");
+    assert_eq!(world.content("common/a.age"), b"new");
+    assert_eq!(call(&["-d", "common/a.age"]).run().expect(0).stdout, b"new");
 }
 
 #[test]

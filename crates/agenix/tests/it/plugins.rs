@@ -82,6 +82,20 @@ fn a_plugin_s_readers_are_encrypted_to_named_and_decrypted_with() {
     assert_eq!((output.stdout.as_slice(), setup.starts("identity-v1")), (&b"token"[..], starts));
 }
 
+/// Only the plugin knows what its keys open: it is shown a file without any stanza of its own kind, too.
+#[test]
+fn a_plugin_is_tried_on_stanzas_of_every_kind() {
+    let setup = Setup::new(&[]);
+    let (host, age) = (setup.keys.ed25519("host"), setup.keys.age("age"));
+    setup.rules(&format!(r#"{{ "a.age".publicKeys = [ "{}" "{}" ]; }}"#, host.text(), age.text()));
+    assert!(setup.agenix(&["-e", "a.age"], "token").status.success());
+    let said = said(&setup.agenix(&["-d", "a.age", "-i", "identity"], ""));
+    assert!(said.starts_with("a.age: no identity fits: tried identity; the file is for "), "{said}");
+    let log = fs::read_to_string(setup.keys.path("log")).expect("the plugin was started");
+    assert!(log.starts_with("identity-v1 identities=1 stanzas=") && log.lines().count() == 1, "{log}");
+    assert!(!log.contains("stanzas=0"), "{log}");
+}
+
 #[test]
 fn a_rekey_starts_the_plugin_once_a_file_and_a_second_one_not_at_all() {
     let setup = Setup::new(&[]);

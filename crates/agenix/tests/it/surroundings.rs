@@ -39,6 +39,30 @@ fn a_variable_of_no_use_is_told_without_repeating_it() {
     assert!(given(" ").starts_with("No identity found to decrypt a.age."));
 }
 
+/// Without any key, what is only not proven is left as it is. A key that was meant and is none is told all the same.
+#[test]
+fn a_variable_of_no_use_stops_a_rekey_that_could_do_without_a_key() {
+    let (world, _) = homeless();
+    let age = world.keys.age("age");
+    world.rules(&[("a.age", std::slice::from_ref(&age))]);
+    // By Debian's age, which does not write down whom its age keys are of.
+    let (file, content) = (world.path("a.age"), world.keys.write("content", "token"));
+    let [file, content] = [&file, &content].map(|path| path.to_str().expect("unicode"));
+    must("age", &["-r", age.text(), "-o", file, content]);
+    let before = world.bytes("a.age");
+    let rekey = |text| world.agenix(["-r"]).env("XTASK_IDENTITY", text).run();
+    rekey("SECRET-BUT-NO-KEY").refuses(
+        "rekeying a.age...\n\
+         identity XTASK_IDENTITY is not an age identity file: line 1 is no key\n\
+         hint: give a whole OpenSSH private key or an age identity file: -i takes its path, XTASK_IDENTITY its text\n",
+    );
+    rekey("").says(
+        "rekeying a.age...\n\
+         a.age is left as it is: its age keys do not show who they are, and it is for none of ours.\n",
+    );
+    assert_eq!(world.bytes("a.age"), before);
+}
+
 /// As `-i` does: what is named is all that is tried.
 #[test]
 fn a_variable_turns_the_keys_of_the_home_folder_off_and_adds_to_those_that_are_named() {

@@ -1,6 +1,6 @@
 //! `secrets list`: who can read what, at a glance.
 
-use agenix::{Finding, Format, Found, Recipient, Secrets, State};
+use agenix::{Finding, Format, Found, Recipient, Secrets, State, Why};
 use console::style;
 
 use crate::cli::Global;
@@ -79,43 +79,40 @@ fn row(finding: &Finding<'_>, known: &[Recipient]) -> Row {
         }
         State::Found(found) => {
             let armor = if found.format == Format::Armor { "  armor" } else { "" };
+            let why = found.why_due();
             Row {
-                mark: mark(finding, found),
+                mark: mark(why.as_ref()),
                 name,
                 readers: found.file.described(known),
                 size: format!("{:>9}{armor}", bytes(found.size)),
-                note: note(finding, found, known).into_iter().collect(),
+                note: why.map(|why| note(found, &why, known)).into_iter().collect(),
             }
         }
     }
 }
 
-fn mark(finding: &Finding<'_>, found: &Found) -> console::StyledObject<&'static str> {
-    if !found.agreement.holds() || found.format != finding.rule.format() {
-        style("✗").red().bold()
-    } else if found.agreement.unproven {
-        style("?").yellow()
-    } else {
-        style("✓").green()
+fn mark(why: Option<&Why>) -> console::StyledObject<&'static str> {
+    match why {
+        None => style("✓").green(),
+        Some(Why::Unproven) => style("?").yellow(),
+        Some(_) => style("✗").red().bold(),
     }
 }
 
 /// What the rule says, where the file does not say the same.
-fn note(finding: &Finding<'_>, found: &Found, known: &[Recipient]) -> Option<String> {
-    let rule = || found.readers.iter().map(Recipient::label).collect::<Vec<_>>().join(", ");
-    if !found.agreement.holds() {
-        return Some(format!(
-            "{} {} ({})",
-            style("rule:").yellow(),
-            rule(),
-            found.agreement.described(known)
-        ));
-    }
-    if found.format != finding.rule.format() {
-        let wanted = if finding.rule.format() == Format::Armor { "with armor" } else { "without armor" };
-        return Some(format!("{} {wanted}", style("rule:").yellow()));
-    }
-    found.agreement.unproven.then(|| format!("{} {} (the number agrees)", style("rule:").yellow(), rule()))
+fn note(found: &Found, why: &Why, known: &[Recipient]) -> String {
+    let readers = labels(&found.readers).join(", ");
+    let rule = match why {
+        Why::Format if found.wanted == Format::Armor => "with armor".to_owned(),
+        Why::Format => "without armor".to_owned(),
+        Why::Unproven => format!("{readers} (the number agrees)"),
+        why => format!("{readers} ({})", why.described(known)),
+    };
+    format!("{} {rule}", style("rule:").yellow())
+}
+
+fn labels(readers: &[Recipient]) -> Vec<String> {
+    readers.iter().map(Recipient::label).collect()
 }
 
 /// Sizes of secrets: exact while they are small.
@@ -129,25 +126,20 @@ fn bytes(size: u64) -> String {
 
 fn json(finding: &Finding<'_>, known: &[Recipient]) -> serde_json::Value {
     let path = finding.rule.path().as_str();
-    let labels = |readers: &[Recipient]| readers.iter().map(Recipient::label).collect::<Vec<_>>();
     match &finding.state {
         State::Missing => serde_json::json!({ "event": "secret", "secret": path, "state": "missing" }),
         State::Unusable(error) => serde_json::json!({
             "event": "secret", "secret": path, "state": "unusable", "finding": error.to_string(), "hint": error.hint(),
         }),
-        State::Found(found) => serde_json::json!({
-            "event": "secret", "secret": path, "state": "found",
-            "rule": labels(&found.readers), "readers": found.file.described(known),
-            "agrees": found.agreement.holds() && found.format == finding.rule.format(),
-            "proven": !found.agreement.unproven, "finding": finding_of(finding, found, known),
-            "bytes": found.size, "armor": found.format == Format::Armor,
-        }),
+        State::Found(found) => {
+            let differs = found.why_due().filter(|why| !matches!(why, Why::Unproven));
+            serde_json::json!({
+                "event": "secret", "secret": path, "state": "found",
+                "rule": labels(&found.readers), "readers": found.file.described(known),
+                "agrees": differs.is_none(), "proven": !found.agreement.unproven,
+                "finding": differs.map_or_else(|| found.agreement.to_string(), |why| why.described(known)),
+                "bytes": found.size, "armor": found.format == Format::Armor,
+            })
+        }
     }
-}
-
-fn finding_of(finding: &Finding<'_>, found: &Found, known: &[Recipient]) -> String {
-    if found.agreement.holds() && found.format != finding.rule.format() {
-        return "armor is not as the rule says".to_owned();
-    }
-    found.agreement.described(known)
 }

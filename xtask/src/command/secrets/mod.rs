@@ -1,13 +1,14 @@
-//! `secrets`: agenix, whole, for this repository. What is done is `crates/agenix`'s; here are names, words and questions.
+//! `secrets`: agenix, whole, for this repository. What is done is `crates/agenix`'s; here are names, words and
+//! questions.
 
 mod list;
 mod rekey;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use agenix::terminal::print_secret;
-use agenix::{Recovery, Rule, SecretError, SecretPath, Secrets};
+use agenix::{EditError, Recovery, SecretError, SecretPath, Secrets};
 
 use crate::cli::{self, Global, SecretsCommand};
 use crate::failure::{Failure, Kind, Result};
@@ -52,23 +53,8 @@ fn open(repository: &Repository, file: &Path) -> Result<(Secrets, SecretPath)> {
     let names = names_of(repository, file)?;
     let fleet = repository.fleet()?;
     let secrets = repository.secrets(repository.rules_for(&fleet, &names)?)?;
-    let path = rule_of(&secrets, &names)?.path().clone();
+    let path = secrets.rules().first_of(&names)?.path().clone();
     Ok((secrets, path))
-}
-
-/// Rules of several files; all of them, where none is named.
-fn chosen<'s>(repository: &Repository, secrets: &'s Secrets, files: &[PathBuf]) -> Result<Vec<&'s Rule>> {
-    if files.is_empty() {
-        return Ok(secrets.rules().iter().collect());
-    }
-    let mut rules: Vec<&Rule> = Vec::new();
-    for file in files {
-        let rule = rule_of(secrets, &names_of(repository, file)?)?;
-        if !rules.iter().any(|known| known.path() == rule.path()) {
-            rules.push(rule);
-        }
-    }
-    Ok(rules)
 }
 
 /// What a file may be called in secrets.nix: as it is seen from here, else as seen from the repository's root.
@@ -82,18 +68,10 @@ fn names_of(repository: &Repository, file: &Path) -> Result<Vec<SecretPath>> {
     }
 }
 
-fn rule_of<'s>(secrets: &'s Secrets, names: &[SecretPath]) -> Result<&'s Rule> {
-    match names.iter().find_map(|name| secrets.rules().rule(name).ok()) {
-        Some(rule) => Ok(rule),
-        None => Ok(secrets.rules().rule(&names[0])?),
-    }
-}
-
 /// The secret's name in front of what went wrong with it.
-fn about(path: &SecretPath, error: impl Into<Failure>) -> Failure {
-    let failure: Failure = error.into();
-    // Many of the library's messages name it themselves.
-    if failure.message.contains(path.as_str()) { failure } else { failure.during(path.as_str()) }
+fn about(path: &SecretPath, error: impl Into<EditError>) -> Failure {
+    let error = error.into();
+    Failure::configuration(agenix::session::about(path.as_str(), &error)).hint(error.hint())
 }
 
 fn told(recovery: &Recovery) {

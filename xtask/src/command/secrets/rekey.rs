@@ -1,10 +1,12 @@
 //! `secrets rekey`: encrypt anew what needs it, all of it or nothing.
 
+use std::path::Path;
+
 use agenix::{Plan, Recipient, RekeyError, Secrets};
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{chosen, told};
+use super::{names_of, told};
 use crate::cli::{Global, Rekey};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::identity;
@@ -14,7 +16,8 @@ use crate::repository::Repository;
 pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Result<()> {
     let fleet = repository.fleet()?;
     let secrets = repository.secrets(repository.rules(&fleet)?)?;
-    let rules = chosen(repository, &secrets, &args.only)?;
+    let rule_of = |file: &Path| -> Result<_> { Ok(secrets.rules().first_of(&names_of(repository, file)?)?) };
+    let rules = agenix::session::chosen(&secrets, &args.only, rule_of)?;
     if let (true, Some(error)) = (args.only.is_empty(), secrets.rules().refused().first()) {
         return Err(Failure::configuration(error.to_string()).hint(error.hint()));
     }

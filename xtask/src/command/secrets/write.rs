@@ -63,7 +63,7 @@ fn may_replace(global: &Global, secrets: &Secrets, rule: &Rule, is_piped: bool) 
     let file = secrets.folder().root().join(path.as_str());
     let text = format!("Replace {}? Its content will be lost. [y/N] ", file.display());
     let answer = question::ask(&text, Echo::Shown)?;
-    match answer.is_some_and(|answer| matches!(answer.expose_secret().trim(), "y" | "Y" | "yes")) {
+    match answer.is_some_and(|answer| question::is_yes(answer.expose_secret())) {
         true => Ok(()),
         false => Err(refused()),
     }

@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::{Cluster, two};
-use crate::support::{XTASK, refused, run, run_fed};
+use crate::support::{XTASK, refused, run, run_fed, run_interrupted};
 
 #[test]
 fn show_prints_a_secret_byte_for_byte() {
@@ -112,6 +112,17 @@ fn new_needs_no_key_and_git_knows_the_file() {
 }
 
 #[test]
+fn a_new_secret_that_git_ignores_is_written_and_that_is_told() {
+    let cluster = Cluster::new("  \"secrets/new.age\".publicKeys = adminKeys;");
+    std::fs::write(cluster.path(".gitignore"), "secrets/new.age\n").unwrap();
+    let answer = cluster.fed(&["secrets", "new", "secrets/new.age"], "new").expect(3);
+    let told = "error: secrets/new.age is written, and git does not take it: ";
+    answer.says(told).says("ignored by one of your .gitignore files");
+    assert_eq!(cluster.content("secrets/new.age", "me"), "new");
+    assert_eq!(cluster.git_knows(), "");
+}
+
+#[test]
 fn new_keeps_what_is_there_unless_told_otherwise() {
     let cluster = two();
     let before = cluster.all();
@@ -162,6 +173,26 @@ fn new_asks_a_person_before_it_replaces() {
     }
     answering("y\n").expect(0);
     assert_eq!(cluster.content("secrets/right.age", "ocean"), "new");
+}
+
+#[test]
+fn ctrl_c_at_a_question_changes_nothing_and_is_an_exit_code_of_its_own() {
+    let cluster = two();
+    let before = cluster.all();
+    let key = cluster.home().join(".ssh/id_ed25519");
+    let lock = ["ssh-keygen", "-qp", "-P", "", "-N", "sesame", "-f", key.to_str().unwrap()];
+    run(&lock, cluster.home(), &[]).expect(0);
+    let env = [("HOME", cluster.home().to_str().unwrap()), ("EDITOR", "false")];
+    for (command, question, told) in [
+        ("new", "Its content will be lost. [y/N] ", "is there already, and its content would be lost"),
+        ("edit", "Passphrase of ", "is locked, and no passphrase was given"),
+        ("show", "Passphrase of ", "is locked, and no passphrase was given"),
+    ] {
+        let args = ["secrets", command, "secrets/right.age"];
+        let answer = run_interrupted(&args, cluster.clone.path(), &env, question).expect(130);
+        assert!(answer.stdout.contains(told), "{}", answer.stdout);
+        assert_eq!(cluster.all(), before);
+    }
 }
 
 #[test]

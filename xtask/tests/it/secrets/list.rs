@@ -26,7 +26,7 @@ fn without_sizes(text: &str) -> String {
 }
 
 /// A secret of each state that a file can be in.
-fn every_state() -> Cluster {
+pub(super) fn every_state() -> Cluster {
     let cluster = Cluster::new(
         "
   \"secrets/agrees.age\".publicKeys = adminKeys ++ [ systems.ocean ];

@@ -4,6 +4,7 @@ use std::fs;
 
 use expect_test::expect;
 
+use super::list::every_state;
 use super::{Cluster, TWO, two};
 use crate::support::Answer;
 
@@ -103,6 +104,26 @@ fn a_rekey_that_cannot_open_one_secret_changes_none() {
         hint: restore it from git (git checkout -- FILE), or write the secret anew
     "#]]
     .assert_eq(&told(cluster.stranger(&["secrets", "rekey"], "")));
+    assert_eq!(cluster.all(), before);
+}
+
+#[test]
+fn what_no_key_at_hand_opens_and_may_be_right_is_left_and_told() {
+    let cluster = every_state();
+    let before = cluster.all();
+    let rekey = ["secrets", "rekey", "--only", "secrets/unproven.age", "secrets/agrees.age"];
+    expect![[r#"
+        rekey secrets/unproven.age  its age keys do not show who they are
+        ? secrets/unproven.age  its age keys do not show who they are, and no key at hand opens it
+        ✓ nothing to do, 1 right already, 1 left as they are
+    "#]]
+    .assert_eq(&cluster.stranger(&rekey, "").expect(0).stdout);
+    let answer = cluster.stranger(&[&rekey[..], &["--json"]].concat(), "").expect(0);
+    expect![[r#"
+        {"event":"rekey","secret":"secrets/unproven.age","why":"its age keys do not show who they are"}
+        {"event":"left","secret":"secrets/unproven.age","why":"its age keys do not show who they are, and no key at hand opens it"}
+        {"changed":0,"event":"rekeyed","left":1,"missing":0,"right":1}
+    "#]].assert_eq(&answer.stdout);
     assert_eq!(cluster.all(), before);
 }
 

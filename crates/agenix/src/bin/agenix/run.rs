@@ -1,6 +1,6 @@
 //! What each request does, in the original's words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use crate::arguments::Arguments;
 pub(crate) fn decrypt(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
     let (secrets, rules_file) = open(arguments, &[file.to_owned()])?;
     let rule = rule_of(&secrets, file, &rules_file)?;
-    let ciphertext = secrets.read(rule).map_err(|error| Failed::of(file, &error))?;
-    let ciphertext = ciphertext.ok_or_else(|| Failed::of(file, &SecretError::Missing))?;
+    let ciphertext = secrets.read(rule).map_err(|error| Failed::of(file, error))?;
+    let ciphertext = ciphertext.ok_or_else(|| Failed::of(file, SecretError::Missing))?;
     let plaintext = secrets.open(&ciphertext, &identities(arguments, file)?);
-    let plaintext = plaintext.map_err(|error| Failed::of(file, &error))?;
+    let plaintext = plaintext.map_err(|error| Failed::of(file, error))?;
     print_secret(&plaintext)
         .map_err(|error| Failed::line(format!("failed to write to standard output: {error}")))
 }
@@ -40,11 +40,9 @@ pub(crate) fn edit(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
     }
     let (secrets, rules_file) = open(arguments, &[file.to_owned()])?;
     let rule = rule_of(&secrets, file, &rules_file)?;
-    let fail =
-        |error: EditError| Failed { lines: vec![format!("{}: {error}", file.display())], hint: error.hint() };
-    rule.recipients().map_err(|error| Failed::of(file, &error.into()))?;
+    rule.recipients().map_err(|error| Failed::of(file, SecretError::from(error)))?;
     // A file that is not there needs no key to make it.
-    let exists = secrets.read(rule).map_err(|error| Failed::of(file, &error))?.is_some();
+    let exists = secrets.read(rule).map_err(|error| Failed::of(file, error))?.is_some();
     let identities = if exists { identities(arguments, file)? } else { Identities::default() };
     let empty = if arguments.allow_empty { Empty::Allowed } else { Empty::Refused };
     let content = piped().map_err(|error| Failed::line(format!("failed to read standard input: {error}")))?;
@@ -58,7 +56,7 @@ pub(crate) fn edit(arguments: &Arguments, file: &Path) -> Result<(), Failed> {
             agenix::edit(&secrets, rule, Some(&identities), &editor)
         }
     };
-    match edited.map_err(fail)? {
+    match edited.map_err(|error| Failed::of(file, error))? {
         Edited::Written => {}
         Edited::Unchanged => eprintln!("{} wasn't changed, skipping re-encryption.", file.display()),
         Edited::NotCreated => eprintln!("{} wasn't created.", file.display()),
@@ -81,7 +79,7 @@ fn rekey_files(
     if let (true, Some(refused)) = (files.is_empty(), secrets.rules().refused().first()) {
         return Err(Failed { lines: vec![refused.to_string()], hint: Some(refused.hint()) });
     }
-    let rules = chosen(&secrets, files, &rules_file)?;
+    let rules = session::chosen(&secrets, files, |file| rule_of(&secrets, file, &rules_file))?;
     let recovery = secrets.put_in_order();
     let recovery = recovery.map_err(|error| Failed::hinted(&session::chain(&error), error.hint()))?;
     if let Some(recovery) = recovery {
@@ -98,9 +96,8 @@ fn rekey_files(
     let wanted = plan.due.iter().find(|due| !matches!(due.why, Why::Unproven));
     let identities = match wanted {
         Some(due) => identities(arguments, Path::new(due.rule.path().as_str()))?,
-        // What is due only because nothing is proven can wait for somebody with a key; one that is named must be one.
-        None if arguments.identities.is_empty() => identities(arguments, Path::new("")).unwrap_or_default(),
-        None => identities(arguments, Path::new(""))?,
+        // What is due only because nothing is proven can wait for somebody with a key.
+        None => perhaps_identities(arguments)?,
     };
     let left = agenix::rekey(&secrets, plan, &identities, &remote::interrupted, &|_| {})?;
     for path in left {
@@ -109,17 +106,6 @@ fn rekey_files(
         );
     }
     Ok(())
-}
-
-/// The rules of these files, each once; all of them where none is named.
-fn chosen<'s>(secrets: &'s Secrets, files: &[PathBuf], rules_file: &Path) -> Result<Vec<&'s Rule>, Failed> {
-    if files.is_empty() {
-        return Ok(secrets.rules().iter().collect());
-    }
-    let rules = files.iter().map(|file| rule_of(secrets, file, rules_file));
-    let rules = rules.collect::<Result<Vec<&Rule>, Failed>>()?;
-    let mut seen = BTreeSet::new();
-    Ok(rules.into_iter().filter(|rule| seen.insert(rule.path())).collect())
 }
 
 fn tell(arguments: &Arguments, plan: &Plan<'_>, known: &[Recipient], on_due: &dyn Fn(&str)) {
@@ -207,8 +193,7 @@ fn rule_of<'s>(secrets: &'s Secrets, file: &Path, rules_file: &Path) -> Result<&
 }
 
 fn identities(arguments: &Arguments, file: &Path) -> Result<Identities, Failed> {
-    let identities = session::identities(&arguments.identities, Arc::new(Person));
-    let identities = identities.map_err(|(line, hint)| Failed::hinted(&line, hint))?;
+    let identities = perhaps_identities(arguments)?;
     if identities.is_empty() {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let key = |name| home.join(".ssh").join(name).display().to_string();
@@ -220,7 +205,14 @@ fn identities(arguments: &Arguments, file: &Path) -> Result<Identities, Failed> 
             key("id_ed25519")
         )));
     }
-    if arguments.verbose {
+    Ok(identities)
+}
+
+/// None is no error, one that is named and of no use is.
+fn perhaps_identities(arguments: &Arguments) -> Result<Identities, Failed> {
+    let identities = session::identities(&arguments.identities, Arc::new(Person));
+    let identities = identities.map_err(|(line, hint)| Failed::hinted(&line, hint))?;
+    if arguments.verbose && !identities.is_empty() {
         eprintln!("identities: {}", identities.names().join(", "));
     }
     Ok(identities)
@@ -253,8 +245,9 @@ impl Failed {
         Self { lines: vec![line.to_owned()], hint: hint.into() }
     }
 
-    fn of(file: &Path, error: &SecretError) -> Self {
-        Self { lines: vec![session::about(&file.display().to_string(), error)], hint: error.hint() }
+    fn of(file: &Path, error: impl Into<EditError>) -> Self {
+        let error = error.into();
+        Self::hinted(&session::about(&file.display().to_string(), &error), error.hint())
     }
 }
 
@@ -267,7 +260,7 @@ impl fmt::Display for Failed {
 
 impl From<NixError> for Failed {
     fn from(error: NixError) -> Self {
-        let mut lines = vec![error.to_string()];
+        let mut lines = vec![session::chain(&error)];
         if let NixError::Fails { more, .. } = &error {
             lines.extend(more.iter().map(|line| format!("  {line}")));
         }
