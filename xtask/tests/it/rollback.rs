@@ -2,39 +2,20 @@
 //! link is lost or the deployer is killed. The boot default never points at it.
 
 use std::fs::{self, File};
-use std::time::{Duration, Instant};
 
 use lab::Lab;
 
+use crate::faults::battery::{Systems, systems, wait_for};
 use crate::support::{configure, in_lab, on, xtask};
 
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
                        serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
 
-#[derive(Debug, PartialEq, Eq)]
-struct Systems {
-    running: String,
-    boot: String,
-}
-
-fn systems(lab: &Lab, host: &str) -> Systems {
-    let running = on(lab, host, "readlink -f /run/current-system");
-    Systems { running, boot: on(lab, host, "readlink -f /nix/var/nix/profiles/system") }
-}
-
 /// Nothing waits there to go back any more.
 fn assert_settled(lab: &Lab, host: &str) {
     let units = "systemctl list-units --all --plain --no-legend 'xtask-rollback*'";
     assert_eq!(on(lab, host, units), "", "{host}");
-}
-
-fn wait_for(what: &str, seconds: u64, is: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "{what}: not after {seconds} s");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 /// Starts a deploy of maia that cannot pass its gate, and waits until the new system runs there.

@@ -19,10 +19,14 @@ pub(crate) fn repository() -> &'static Path {
 /// Runs `body` in a lab of the repository's own fleet: the test's program is run again, for this one test, in
 /// namespaces of its own.
 pub(crate) fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
+    enter_lab(test, repository, body);
+}
+
+/// The same with another repository, made in the lab's namespaces.
+pub(crate) fn enter_lab<R: AsRef<Path>>(test: &str, repository: impl FnOnce() -> R, body: impl FnOnce(&Lab)) {
     if lab::is_inside() {
-        let lab =
-            Lab::boot(repository(), Path::new(XTASK), &|_| {}).unwrap_or_else(|error| panic!("{error}"));
-        return body(&lab);
+        let lab = Lab::boot(repository().as_ref(), Path::new(XTASK), &|_| {});
+        return body(&lab.unwrap_or_else(|error| panic!("{error}")));
     }
     let program = std::env::current_exe().expect("a test has a program");
     let code = lab::enter(&program, ["--exact", test, "--nocapture", "--test-threads=1", "--quiet"]);
@@ -121,9 +125,26 @@ pub(crate) struct Clone {
     folder: tempfile::TempDir,
 }
 
+impl AsRef<Path> for Clone {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
+
 impl Clone {
     pub(crate) fn new() -> Self {
-        let clone = Self { folder: tempfile::tempdir().unwrap() };
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// On a tmpfs that only the lab's namespaces see: once its deployer has moved in, nobody could remove the folder.
+    pub(crate) fn in_namespace() -> Self {
+        run(&["mount", "--make-rprivate", "/"], Path::new("/"), &[]).expect(0);
+        run(&["mount", "-t", "tmpfs", "clone", "/mnt"], Path::new("/"), &[]).expect(0);
+        Self::within(Path::new("/mnt"))
+    }
+
+    fn within(folder: &Path) -> Self {
+        let clone = Self { folder: tempfile::tempdir_in(folder).unwrap() };
         let copy = ["cp", "-a", "flake.nix", "secrets.nix", "hosts", clone.path().to_str().unwrap()];
         run(&copy, repository(), &[]).expect(0);
         clone.git(&["init", "--quiet"]);

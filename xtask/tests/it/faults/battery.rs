@@ -1,0 +1,157 @@
+//! The harness of the battery: a fault, what has to be so whatever the fault, and its row in docs/faults.md.
+//!
+//! The table is what the tests saw: with `UPDATE_EXPECT=1` a test writes its rows, without it compares them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::time::{Duration, Instant};
+
+use lab::Lab;
+
+use crate::support::{Answer, Clone, enter_lab, on, repository, run, xtask};
+
+/// A lab with its cluster, in which one thing after the other is broken and mended.
+pub(crate) struct Battery<'a> {
+    pub(crate) lab: &'a Lab,
+    rows: RefCell<Vec<(String, String)>>,
+}
+
+/// What a fault is to lead to.
+pub(crate) struct Expected<'a> {
+    /// In words, for the table.
+    pub(crate) outcome: &'a str,
+    pub(crate) code: i32,
+    /// A part of what the tool says.
+    pub(crate) says: &'a str,
+    /// The hosts that may end on another system than before: one that passed its gate and is their boot default.
+    pub(crate) changed: &'a [&'a str],
+}
+
+/// The system that runs on a host, and the one that it boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Systems {
+    pub(crate) running: String,
+    pub(crate) boot: String,
+}
+
+/// Boots this repository's fleet with further agents, bootstraps it, and breaks it.
+pub(crate) fn battery(test: &str, agents: &[&str], body: impl FnOnce(&Battery)) {
+    // Opened before the lab is entered, whose machine for deploys does not have this repository.
+    let table = File::options().read(true).write(true).open(repository().join("docs/faults.md")).unwrap();
+    enter_lab(
+        test,
+        || fleet_with(agents),
+        |lab| {
+            xtask(lab, &["bootstrap-cluster"]).expect(0);
+            let battery = Battery { lab, rows: RefCell::default() };
+            body(&battery);
+            record(table, &battery.rows.borrow());
+        },
+    );
+}
+
+/// A copy of this repository whose fleet has more agents, all like maia.
+fn fleet_with(agents: &[&str]) -> Clone {
+    let clone = Clone::in_namespace();
+    let fleet = clone.path().join("hosts/fleet.toml");
+    let mut text = fs::read_to_string(&fleet).unwrap();
+    for (index, agent) in agents.iter().enumerate() {
+        let ip = format!("100.64.0.{}", 20 + index);
+        text += &format!("\n[hosts.{agent}]\nrole = \"agent\"\nnode_ip = \"{ip}\"\nbuild_on = \"target\"\n");
+        run(&["cp", "-a", "hosts/maia", &format!("hosts/{agent}")], clone.path(), &[]).expect(0);
+    }
+    fs::write(fleet, text).unwrap();
+    clone.git(&["add", "--all"]);
+    clone
+}
+
+impl Battery<'_> {
+    /// Breaks something, and looks what came of it: the tool's answer is as expected, no other host than those named has
+    /// changed in anything, no boot default names a system that did not pass. What `body` changed in hosts/ is undone.
+    pub(crate) fn fault(&self, name: &str, expected: &Expected, body: impl FnOnce(&Lab) -> Answer) {
+        let hosts = self.lab.deployer().repository().join("hosts");
+        let kept = self.lab.deployer().path("/tmp/hosts");
+        run(&["cp", "-a", hosts.to_str().unwrap(), kept.to_str().unwrap()], &hosts, &[]).expect(0);
+        let before = self.all_systems();
+        let answer = body(self.lab).expect(expected.code).says(expected.says);
+        let after = self.all_systems();
+        for (host, systems) in &after {
+            if expected.changed.contains(&host.as_str()) {
+                assert_eq!(systems.running, systems.boot, "{name}: {host}\n{}", answer.stderr);
+                assert_ne!(systems, &before[host], "{name}: {host} was not changed\n{}", answer.stderr);
+            } else {
+                assert_eq!(systems, &before[host], "{name}: {host}\n{}", answer.stderr);
+            }
+        }
+        fs::remove_dir_all(&hosts).unwrap();
+        fs::rename(&kept, &hosts).unwrap();
+        let (changed, same): (Vec<&str>, Vec<&str>) =
+            after.keys().map(String::as_str).partition(|host| expected.changed.contains(host));
+        let became = |hosts: &[&str], what: &str| match hosts {
+            [] => String::new(),
+            hosts => format!("; {} {what}", hosts.join(", ")),
+        };
+        let happened = format!(
+            "exit code {}; “{}”{}{}",
+            answer.code,
+            expected.says,
+            became(&changed, "on the new system"),
+            became(&same, "as before")
+        );
+        let row = format!("| {name} | {} | {happened} |", expected.outcome);
+        self.rows.borrow_mut().push((name.to_owned(), row));
+    }
+
+    pub(crate) fn systems(&self, host: &str) -> Systems {
+        systems(self.lab, host)
+    }
+
+    fn all_systems(&self) -> BTreeMap<String, Systems> {
+        self.lab.fleet().hosts.keys().map(|host| (host.to_string(), self.systems(host.as_str()))).collect()
+    }
+}
+
+pub(crate) fn systems(lab: &Lab, host: &str) -> Systems {
+    let both = on(lab, host, "readlink -f /run/current-system /nix/var/nix/profiles/system");
+    let (running, boot) = both.split_once('\n').unwrap_or_else(|| panic!("{host} has no system: {both}"));
+    Systems { running: running.to_owned(), boot: boot.to_owned() }
+}
+
+/// Waits for something that comes by itself.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, seconds: u64, is: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < Duration::from_secs(seconds), "{what}: not after {seconds} s");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Several tests write into one table, each its own rows.
+fn record(mut table: File, rows: &[(String, String)]) {
+    rustix::fs::flock(&table, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut text = String::new();
+    table.read_to_string(&mut text).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (name, row) in rows {
+        let beginning = format!("| {name} |");
+        let at = lines.iter().position(|line| line.starts_with(&beginning));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            match at {
+                Some(at) => lines[at].clone_from(row),
+                None => lines.push(row.clone()),
+            }
+        } else {
+            let found = at.map(|at| lines[at].as_str());
+            assert_eq!(found, Some(row.as_str()), "docs/faults.md: UPDATE_EXPECT=1 writes it anew");
+        }
+    }
+    let new = lines.join("\n") + "\n";
+    if new != text {
+        table.rewind().unwrap();
+        table.set_len(0).unwrap();
+        table.write_all(new.as_bytes()).unwrap();
+    }
+}

@@ -1,0 +1,5 @@
+//! The fault battery: a deploy into which something breaks, on real machines. The table of docs/faults.md is what these
+//! tests saw.
+
+mod activation;
+pub(crate) mod battery;
