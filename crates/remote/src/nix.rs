@@ -55,7 +55,19 @@ pub fn metadata_path(json: &[u8]) -> Result<String, serde_json::Error> {
 
 /// The closure of a path of this machine's store, a path a line.
 pub fn requisites(path: &str) -> Cmd {
-    Cmd::new("nix-store").args(["--query", "--requisites", path])
+    let argv = requisites_argv(path);
+    Cmd::new(argv[0]).args(&argv[1..])
+}
+
+/// The same, to be run anywhere.
+pub fn requisites_argv(path: &str) -> [&str; 4] {
+    ["nix-store", "--query", "--requisites", path]
+}
+
+/// Each path with the size of its closure in bytes, to be run anywhere.
+pub fn closure_sizes_argv<'a>(paths: &[&'a str]) -> Vec<&'a str> {
+    let nix = ["nix"].into_iter().chain(FEATURES);
+    nix.chain(["path-info", "--closure-size"]).chain(paths.iter().copied()).collect()
 }
 
 /// The size of each path as an archive, in bytes, a number a line.

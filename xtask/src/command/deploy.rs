@@ -57,6 +57,9 @@ pub(super) fn execute(
     let names = asked.hosts.join(", ");
     let needs = Needs { secrets, patience: true, journal: Keep::Deploy { asked, snapshot } };
     print_or_execute(global, repository, fleet, &plan, &needs)?;
+    if global.dry_run && !global.json && goal != Goal::DryActivate {
+        eprintln!("\nwhat would change on each host, packages and units: --goal dry-activate");
+    }
     if reboot_is_left {
         eprintln!(
             "{names} changes at its next boot: reboot it to run the new system, or deploy with --reboot"

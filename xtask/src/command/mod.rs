@@ -53,6 +53,9 @@ fn print_or_execute(
     let mut renderers: Vec<&mut dyn render::Renderer> = vec![renderer.as_mut()];
     renderers.extend(journal.as_mut().map(|journal| journal as _));
     let result = run.execute(plan, global.jobs, &mut renderers);
+    for difference in run.differences().iter().filter(|_| !global.json) {
+        say!("{difference}");
+    }
     let can_resume = matches!(needs.journal, Keep::Deploy { .. });
     let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
     if let Some(journal) = journal.filter(|_| can_resume && failed_outside && !global.json) {

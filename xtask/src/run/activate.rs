@@ -12,6 +12,7 @@ use remote::nixos_rebuild::{self, Action, Source};
 use remote::ssh::Session;
 
 use super::build::short;
+use super::difference::Difference;
 use super::settle::wait_until_idle;
 use super::{Built, Origin, Run, changed, done, generation, host, skipped};
 use crate::failure::{Failure, Kind, Result};
@@ -40,7 +41,7 @@ impl Run<'_> {
         match target {
             Target::Running => self.run_system(name, &built, &session, progress),
             Target::Boot => self.boot_system(name, &built, &session, progress),
-            Target::DryRun => self.dry_run(name, &built, progress),
+            Target::DryRun => self.dry_run(name, &built, &session, progress),
         }
     }
 
@@ -130,7 +131,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn dry_run(&self, name: &HostName, built: &Built, progress: &Progress<Failure>) -> Result<Outcome> {
+    fn dry_run(
+        &self,
+        name: &HostName,
+        built: &Built,
+        session: &Session,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
         let would = RefCell::new(Vec::new());
         let result = self.rebuild_as(name, Action::DryActivate, built, &|line| {
             progress.line(line);
@@ -141,8 +148,13 @@ impl Run<'_> {
         result.map_err(|error| {
             Failure::from(error).of_kind(Kind::Activation).during(&format!("failed to dry-activate {name}"))
         })?;
-        let would = would.into_inner();
-        done(if would.is_empty() { "would change no unit".to_owned() } else { would.join("; ") })
+        let running = host::systems(session)?.running;
+        let difference =
+            Difference::ask(session, running, built.system.clone())?.with_units(would.into_inner());
+        let summary = difference.summary();
+        progress.fact("difference", difference.to_string());
+        self.state().differences.insert(name.clone(), difference);
+        done(summary)
     }
 
     /// A path that was built here is activated as such; one that was built elsewhere is named by its flake again.

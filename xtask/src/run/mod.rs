@@ -4,6 +4,7 @@ mod activate;
 mod build;
 mod connect;
 mod copy;
+mod difference;
 mod fitness;
 mod gate;
 mod generation;
@@ -18,7 +19,7 @@ mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +29,7 @@ use pipeline::{Outcome, Progress};
 use remote::nix::OverrideInput;
 use remote::ssh::{Generation, Session, Ssh};
 
+use self::difference::Difference;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::{Action, Plan};
 use crate::render::Renderer;
@@ -72,6 +74,8 @@ struct State {
     stays: HashMap<HostName, String>,
     /// The locks of the hosts that this run changes.
     locks: HashMap<HostName, remote::Held>,
+    /// What a dry activation found.
+    differences: BTreeMap<HostName, Difference>,
     /// Does nixos-rebuild know `--store-path`? Asked once.
     knows_store_path: Option<bool>,
 }
@@ -132,6 +136,11 @@ impl<'a> Run<'a> {
             None => Ok(()),
             Some(failure) => Err(Failure::told(failure.error.kind)),
         }
+    }
+
+    /// What would change on each host, where that was asked for.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        self.state().differences.values().map(ToString::to_string).collect()
     }
 
     fn act(&self, action: &Action, progress: &Progress<Failure>) -> Result<Outcome> {

@@ -48,7 +48,20 @@ fn every_placement_and_every_goal() {
         assert_eq!(after, before.parse::<u32>().unwrap() + 1, "only the login that counts");
 
         xtask(lab, &["deploy", "ocean", "--goal", "build"]).expect(0);
-        xtask(lab, &["deploy", "ocean", "--goal", "dry-activate"]).expect(0);
+        let module = fs::read_to_string(lab.deployer().repository().join("hosts/ocean/default.nix")).unwrap();
+        let older = module.replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1).replacen(
+            "system.stateVersion",
+            "services.k3s.package = pkgs.k3s_1_34;\n  system.stateVersion",
+            1,
+        );
+        fs::write(lab.deployer().repository().join("hosts/ocean/default.nix"), older).unwrap();
+        let shown = xtask(lab, &["deploy", "ocean", "--goal", "dry-activate"]).expect(0).stdout;
+        assert!(
+            shown.starts_with("ocean  ocean-26.05-rehearsal (") && shown.contains("\n  changed  k3s 1."),
+            "{shown}"
+        );
+        assert!(shown.contains("\n  size     ") && shown.contains("k3s.service"), "{shown}");
+        fs::write(lab.deployer().repository().join("hosts/ocean/default.nix"), module).unwrap();
         assert_eq!((running(lab, "ocean"), boot_default(lab, "ocean")), (old.clone(), old.clone()));
         xtask(lab, &["deploy", "ocean", "--goal", "boot"]).expect(0).says("reboot it to run the new system");
         let first = boot_default(lab, "ocean");
