@@ -54,7 +54,7 @@ fn print_or_execute(
     renderers.extend(journal.as_mut().map(|journal| journal as _));
     let result = run.execute(plan, global.jobs, &mut renderers);
     for difference in run.differences().iter().filter(|_| !global.json) {
-        say!("{difference}");
+        say!("\n{difference}");
     }
     let can_resume = matches!(needs.journal, Keep::Deploy { .. });
     let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());

@@ -150,7 +150,7 @@ impl Run<'_> {
         })?;
         let running = host::systems(session)?.running;
         let difference =
-            Difference::ask(session, running, built.system.clone())?.with_units(would.into_inner());
+            Difference::ask(session, running, built.system.clone())?.with_units(&would.into_inner());
         let summary = difference.summary();
         progress.fact("difference", difference.to_string());
         self.state().differences.insert(name.clone(), difference);

@@ -27,7 +27,7 @@ pub(crate) struct Difference {
     removed: Vec<String>,
     /// In bytes, of the old and of the new closure.
     sizes: Option<(u64, u64)>,
-    /// In switch-to-configuration's words.
+    /// `restart k3s.service`
     units: Vec<String>,
 }
 
@@ -70,8 +70,8 @@ impl Difference {
     }
 
     /// With what switch-to-configuration says that it would do.
-    pub(super) fn with_units(self, units: Vec<String>) -> Self {
-        Self { units, ..self }
+    pub(super) fn with_units(self, lines: &[String]) -> Self {
+        Self { units: lines.iter().filter_map(|line| unit_change(line)).collect(), ..self }
     }
 
     /// In one line.
@@ -82,12 +82,8 @@ impl Difference {
         if parts.is_empty() {
             parts.push("no package changes".to_owned());
         }
-        parts.push(if self.units.is_empty() {
-            "would change no unit".to_owned()
-        } else {
-            self.units.join("; ")
-        });
-        parts.join(", ")
+        let units = if self.units.is_empty() { "touch no unit".to_owned() } else { self.units.join(", ") };
+        format!("{}; would {units}", parts.join(", "))
     }
 }
 
@@ -133,6 +129,12 @@ fn name_and_version(name: &str) -> Option<(&str, &str)> {
     Some((name, output.map_or(version, |(version, _)| version)))
 }
 
+/// `would restart the following units: k3s.service` is `restart k3s.service`.
+fn unit_change(line: &str) -> Option<String> {
+    let (verb, units) = line.strip_prefix("would ")?.split_once(" the following ")?;
+    Some(format!("{verb} {}", units.split_once(": ")?.1))
+}
+
 /// Each line is a path and a number.
 fn sizes(lines: &str, old: &str, new: &str) -> Option<(u64, u64)> {
     let of = |path: &str| {
@@ -168,19 +170,16 @@ mod tests {
         let mut difference = Difference::between(&packages(before), &packages(after));
         difference.sizes = sizes(&format!("{old}\t2048\n{new}  1024"), &old, &new);
         difference = Difference { host: "maia".to_owned(), old: Some(old), new, ..difference };
-        let difference =
-            difference.with_units(vec!["would restart the following units: k3s.service".to_owned()]);
+        let said = ["would restart the following units: k3s.service", "would activate the configuration..."];
+        let difference = difference.with_units(&said.map(str::to_owned));
         expect_test::expect![[r#"
             maia  maia-26.05 (aaaaaaaa) → maia-26.05 (bbbbbbbb)
               changed  k3s 1.34.1 → 1.35.1
               added    htop 3.3.0
               removed  nano 7.2
-              units    would restart the following units: k3s.service
+              units    restart k3s.service
               size     2.0 KiB → 1.0 KiB (-1.0 KiB)"#]]
         .assert_eq(&difference.to_string());
-        assert_eq!(
-            difference.summary(),
-            "1 changed, 1 added, 1 removed, would restart the following units: k3s.service"
-        );
+        assert_eq!(difference.summary(), "1 changed, 1 added, 1 removed; would restart k3s.service");
     }
 }

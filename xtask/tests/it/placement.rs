@@ -57,7 +57,7 @@ fn every_placement_and_every_goal() {
         fs::write(lab.deployer().repository().join("hosts/ocean/default.nix"), older).unwrap();
         let shown = xtask(lab, &["deploy", "ocean", "--goal", "dry-activate"]).expect(0).stdout;
         assert!(
-            shown.starts_with("ocean  ocean-26.05-rehearsal (") && shown.contains("\n  changed  k3s 1."),
+            shown.starts_with("\nocean  ocean-26.05-rehearsal (") && shown.contains("\n  changed  k3s 1."),
             "{shown}"
         );
         assert!(shown.contains("\n  size     ") && shown.contains("k3s.service"), "{shown}");
