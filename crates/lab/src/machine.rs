@@ -52,6 +52,9 @@ impl Machine {
         base(&root, network).map_err(LabError::io(&root))?;
         let machine = Self { name: name.to_owned(), address: network.address(name), root };
         let file = |path: &str, text: &str| write(&machine.root.join(path), text);
+        file(BOOT.trim_start_matches('/'), BOOT_SCRIPT)?;
+        let boot = machine.root.join(BOOT.trim_start_matches('/'));
+        fs::set_permissions(&boot, fs::Permissions::from_mode(0o755)).map_err(LabError::io(&boot))?;
         file("etc/hostname", &format!("{name}\n"))?;
         // Without it a system of the miniature nixpkgs refuses to be activated: it must never take over a real host.
         file("etc/xtask-rehearsal", "a throwaway machine\n")?;
@@ -118,13 +121,15 @@ impl Machine {
     pub(crate) fn start(&self) -> Result<Background, LabError> {
         let path = self.console_file();
         let console = fs::File::create(&path).map_err(LabError::io(&path))?;
-        let nspawn = Cmd::new("systemd-nspawn")
-            .args(["--quiet", "--register=no", "--keep-unit", "--boot", "--bind-ro=/usr"])
+        let nspawn = Cmd::new("sh")
+            .args(["-c", AGAIN, "sh"])
+            .args(["--quiet", "--register=no", "--keep-unit", "--bind-ro=/usr"])
             .args(["--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe"])
             .arg(format!("--network-bridge={BRIDGE}"))
             .arg(format!("--machine={}", self.name))
             .arg("--directory")
-            .arg(&self.root);
+            .arg(&self.root)
+            .arg(BOOT);
         let group = format!("{}-{}", isolate::id(), self.name);
         Ok(cgroup::born_in(&group, || nspawn.spawn(console)).map_err(LabError::io("/sys/fs/cgroup"))??)
     }
@@ -190,6 +195,17 @@ fn network_unit(network: &Plan, host: &str) -> String {
          ExecStart=/usr/sbin/ip link set {interface} up\n"
     )
 }
+
+/// systemd-nspawn leaves a reboot to whoever started it, and says so by this exit code.
+const AGAIN: &str = "while systemd-nspawn \"$@\"; [ $? = 133 ]; do :; done";
+
+/// The boot loader's stand-in, and the machine's first process: it takes the entry that a `switch-to-configuration boot`
+/// made the default, as on NixOS, and systemd alone where there is none yet.
+const BOOT_SCRIPT: &str = "#!/bin/sh\n\
+    default=$(sed -n 's/^default //p' /boot/loader/loader.conf 2> /dev/null)\n\
+    init=$(sed -n 's/^options init=//p' \"/boot/loader/entries/$default\" 2> /dev/null)\n\
+    exec \"${init:-/usr/lib/systemd/systemd}\"\n";
+const BOOT: &str = "/lab-boot";
 
 const SSHD_SERVICE: &str = "[Unit]\nDescription=OpenSSH\nAfter=lab-network.service\n\n\
     [Service]\nType=notify\nRuntimeDirectory=sshd\nRuntimeDirectoryMode=0755\nExecStart=/usr/sbin/sshd -D -e\n\

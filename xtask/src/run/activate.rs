@@ -107,6 +107,8 @@ impl Run<'_> {
             _ => self.settled(name, &result)?,
         };
         if result.is_ok() && after.boot.as_deref() == wanted {
+            let old = before.boot.filter(|_| before.running.as_deref() != wanted);
+            self.state().unproven.extend(old.map(|old| (name.clone(), old)));
             return changed(format!("boots {}", short(&built.system)));
         }
         let attempt = format!("failed to make it the boot default of {name}");
@@ -117,8 +119,8 @@ impl Run<'_> {
         // nixos-rebuild moves the profile first and installs the boot loader then: half of it is not to stay.
         let back = before.boot.filter(|old| after.boot.as_deref() != Some(old));
         let hint = match back {
-            Some(old) if self.set_profile(name, &old).is_ok() => {
-                format!("the profile was put back to {}", short(&old))
+            Some(old) if self.put_boot_default_back(name, &old).is_ok() => {
+                format!("the boot default was put back to {}", short(&old))
             }
             Some(old) => format!("on {name}: nix-env -p {} --set {old}", host::PROFILE),
             None => format!("on {name}: journalctl -u {UNIT}"),
@@ -126,8 +128,12 @@ impl Run<'_> {
         Err(failure.hint(hint))
     }
 
-    fn set_profile(&self, name: &HostName, system: &str) -> Result<()> {
-        self.open_fresh(name)?.run(["nix-env", "-p", host::PROFILE, "--set", system])?;
+    /// The profile, and what the boot loader made of it.
+    pub(super) fn put_boot_default_back(&self, name: &HostName, old: &str) -> Result<()> {
+        let session = self.open_fresh(name)?;
+        session.run(["nix-env", "-p", host::PROFILE, "--set", old])?;
+        let install = format!("{old}/bin/switch-to-configuration");
+        session.run_within(generation::BOOT_TIMEOUT, [install.as_str(), "boot"])?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{Built, Origin, Run, done, host, rollback};
 use crate::failure::{Failure, Kind, Result};
 
 /// Setting a profile is quick, and installing a boot loader takes its time.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Run<'_> {
     /// Finds the system of a generation: of `to`, else of the newest before the boot default.

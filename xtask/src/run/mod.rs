@@ -68,6 +68,8 @@ struct State {
     built: HashMap<HostName, Built>,
     /// Units that had failed before the host was activated: only newly failed ones count.
     failed_before: HashMap<HostName, Vec<String>>,
+    /// The boot default before, of hosts whose new one has not run yet.
+    unproven: HashMap<HostName, String>,
     /// Hosts that go back by themselves unless they pass their gate.
     armed: HashMap<HostName, rollback::Armed>,
     /// Hosts that do not, and why.
@@ -155,7 +157,9 @@ impl<'a> Run<'a> {
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host } => self.build(host, progress),
             Action::Copy { host } => self.copy(host, progress),
-            Action::Reboot { host } => self.reboot(host, progress),
+            Action::Reboot { host } => {
+                self.reboot(host, progress).map_err(|failure| self.undone(host, failure, progress))
+            }
             Action::Activate { host, target } => {
                 self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure, progress))
             }

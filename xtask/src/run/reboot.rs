@@ -26,6 +26,8 @@ impl Run<'_> {
         if host::booted(&session)?.as_deref() == Some(wanted.as_str()) {
             return skipped(format!("booted {} already", short(&wanted)));
         }
+        let failed = host::failed_units(&session)?;
+        self.state().failed_before.entry(name.clone()).or_insert(failed);
         let before = boot_id(&session)?;
         match session.run(["systemctl", "reboot"]) {
             // It may well be gone before it has answered.

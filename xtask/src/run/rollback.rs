@@ -121,6 +121,7 @@ impl Run<'_> {
     /// The host passed its gate: it stays. Does nothing where no timer is armed.
     pub(super) fn disarm(&self, name: &HostName, session: &Session) -> Result<()> {
         self.state().stays.remove(name);
+        self.state().unproven.remove(name);
         let Some(armed) = self.state().armed.get(name).cloned() else { return Ok(()) };
         session.run(["systemctl", "stop", TIMER])?;
         let wanted = self.state().built.get(name).map(|built| built.system.clone());
@@ -135,6 +136,10 @@ impl Run<'_> {
 
     /// What failed, with what became of the host: it is back where it was, or the reason why it is not.
     pub(super) fn undone(&self, name: &HostName, failure: Failure, progress: &Progress<Failure>) -> Failure {
+        let unproven = self.state().unproven.remove(name);
+        if let Some(old) = unproven {
+            return self.boot_default_undone(name, &old, failure);
+        }
         let stays = self.state().stays.remove(name);
         let Some(armed) = self.state().armed.remove(name) else {
             return match stays {
@@ -158,6 +163,19 @@ impl Run<'_> {
                 let note = format!("not rolled back: {problem}");
                 failure.of_kind(kind).tail(&tail).also(note).hint(problem.hint)
             }
+        }
+    }
+
+    /// A host that was booted into a system which had never run before.
+    fn boot_default_undone(&self, name: &HostName, old: &str, failure: Failure) -> Failure {
+        match remote::shielded(|| self.put_boot_default_back(name, old)) {
+            Ok(()) => failure.also(format!(
+                "the boot default of {name} is {} again, and it runs the new system: reboot it",
+                short(old)
+            )),
+            Err(problem) => failure
+                .also(format!("the boot default of {name} is the new system: {problem}"))
+                .hint("an older one is in its boot menu".to_owned()),
         }
     }
 

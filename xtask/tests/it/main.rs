@@ -6,6 +6,7 @@ mod lab;
 mod leaks;
 mod lifecycle;
 mod placement;
+mod reboot;
 mod refusals;
 mod rollback;
 mod secrets;

@@ -36,7 +36,7 @@ let
           chmod +x $out/$script
         done
 
-        sed "s|@out@|$out|g; s|@switch@|${switch}|g" ${../../pkgs/activation/init.sh} > $out/init
+        sed "s|@out@|$out|g" ${../../pkgs/activation/init.sh} > $out/init
         printf '#!/bin/sh\n# Stand-in for switch-to-configuration.\nexport OUT=%s TOPLEVEL=%s\nexec /usr/bin/python3 %s "$@"\n' \
           $out $out ${switch} > $out/bin/switch-to-configuration
         chmod +x $out/init $out/bin/switch-to-configuration

@@ -1,13 +1,7 @@
 #!/bin/bash
-# Stand-in for NixOS' stage 2: what a rehearsal machine's early boot unit runs, from the boot default.
-#
-# PID 1 is Debian's systemd and already up, so this activates the system, remembers it as the booted one
-# and starts what its targets want, without waiting: a boot doesn't stop because K3s takes its time.
+# Stand-in for NixOS' stage 2: what the boot loader starts. It activates the system, remembers it as the booted one,
+# and becomes systemd, which is Debian's, and finds the units of this system in /etc.
 systemConfig='@out@'
 "$systemConfig/activate"
-status=$?
 ln -sfn "$(readlink -f "$systemConfig")" /run/booted-system
-systemctl daemon-reload
-# shellcheck disable=SC2046 # one word a unit: unit names have no spaces
-systemctl start --no-block $(/usr/bin/python3 @switch@/units.py wanted "$systemConfig")
-exit $status
+exec /usr/lib/systemd/systemd

@@ -7,7 +7,6 @@ configuration, restarted in one step, reloaded, left alone, and which difference
 
 import os
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,14 +89,14 @@ def plan_changed(plan: Plan, name: str, new: Unit, new_units: Path, active: set[
             plan.start.add(name)
 
 
-def wanted(new_system: Path, active: set[str] | None = None) -> set[str]:
-    """What the new system's targets want: of those that are up, or (None) of all."""
+def wanted(new_system: Path, active: set[str]) -> set[str]:
+    """What those of the new system's targets want that are up."""
     found = set()
     for folder in (new_system / "etc/systemd/system").iterdir():
         target, _, kind = folder.name.rpartition(".")
         if kind not in ("wants", "requires", "upholds") or not target.endswith(".target"):
             continue
-        if active is None or target in active:
+        if target in active:
             found |= {link.name for link in folder.iterdir() if not is_gone(link)}
     return found
 
@@ -166,7 +165,3 @@ def compare(old: Unit, new: Unit) -> str:
             else:
                 return "restart"
     return result
-
-
-if __name__ == "__main__" and sys.argv[1:2] == ["wanted"]:
-    print(" ".join(sorted(wanted(Path(sys.argv[2])))))
