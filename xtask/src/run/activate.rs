@@ -13,7 +13,7 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::difference::Difference;
-use super::settle::wait_until_idle;
+use super::settle::{self, wait_until_idle};
 use super::{Built, Origin, Run, changed, done, generation, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
@@ -67,10 +67,18 @@ impl Run<'_> {
         // What runs already may have failed its gate before: then only the boot default is known to be good.
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
+        let since = settle::now(session)?;
         let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
         let attempt = format!("failed to activate {name}");
         let after = self.settled(name, &result)?;
         let reached = after.running.as_deref() == wanted;
+        if reached && self.was_cut_off(name, &built.system, &since)? {
+            // Its link to the new system moves long before the new units are started.
+            let message = format!("{attempt}: somebody or something ended it half-way");
+            return Err(
+                Failure::new(Kind::Activation, message).hint(format!("on {name}: journalctl -u {UNIT}"))
+            );
+        }
         let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
         match result {
             Ok(_) if reached => {}
@@ -117,24 +125,33 @@ impl Run<'_> {
             Ok(_) => Failure::new(Kind::Activation, format!("{attempt}: the profile names another system")),
         };
         // nixos-rebuild moves the profile first and installs the boot loader then: half of it is not to stay.
-        let back = before.boot.filter(|old| after.boot.as_deref() != Some(old));
-        let hint = match back {
-            Some(old) if self.put_boot_default_back(name, &old).is_ok() => {
-                format!("the boot default was put back to {}", short(&old))
-            }
-            Some(old) => format!("on {name}: nix-env -p {} --set {old}", host::PROFILE),
-            None => format!("on {name}: journalctl -u {UNIT}"),
-        };
-        Err(failure.hint(hint))
+        let failure = failure.hint(format!("on {name}: journalctl -u {UNIT}"));
+        Err(match before.boot.filter(|old| after.boot.as_deref() != Some(old)) {
+            Some(old) => self.put_boot_default_back(name, &old, failure),
+            None => failure,
+        })
     }
 
-    /// The profile, and what the boot loader made of it.
-    pub(super) fn put_boot_default_back(&self, name: &HostName, old: &str) -> Result<()> {
-        let session = self.open_fresh(name)?;
-        session.run(["nix-env", "-p", host::PROFILE, "--set", old])?;
+    /// The profile, and what the boot loader made of it. Says what became of both.
+    pub(super) fn put_boot_default_back(&self, name: &HostName, old: &str, failure: Failure) -> Failure {
         let install = format!("{old}/bin/switch-to-configuration");
-        session.run_within(generation::BOOT_TIMEOUT, [install.as_str(), "boot"])?;
-        Ok(())
+        let put = || -> Result<bool> {
+            let session = self.open_fresh(name)?;
+            session.run(["nix-env", "-p", host::PROFILE, "--set", old])?;
+            Ok(session.run_within(generation::BOOT_TIMEOUT, [install.as_str(), "boot"]).is_ok())
+        };
+        match remote::shielded(put) {
+            Ok(true) => failure.also(format!("the boot default of {name} was put back to {}", short(old))),
+            Ok(false) => failure
+                .also(format!(
+                    "the profile of {name} was put back to {}, its boot loader was not",
+                    short(old)
+                ))
+                .hint(format!("on {name}: {install} boot")),
+            Err(problem) => failure
+                .also(format!("the boot default of {name} may be the new system: {problem}"))
+                .hint(format!("on {name}: nix-env -p {} --set {old} && {install} boot", host::PROFILE)),
+        }
     }
 
     fn dry_run(

@@ -138,7 +138,8 @@ impl Run<'_> {
     pub(super) fn undone(&self, name: &HostName, failure: Failure, progress: &Progress<Failure>) -> Failure {
         let unproven = self.state().unproven.remove(name);
         if let Some(old) = unproven {
-            return self.boot_default_undone(name, &old, failure);
+            let failure = self.put_boot_default_back(name, &old, failure);
+            return failure.also(format!("{name} runs the new system, which did not pass: reboot it"));
         }
         let stays = self.state().stays.remove(name);
         let Some(armed) = self.state().armed.remove(name) else {
@@ -163,19 +164,6 @@ impl Run<'_> {
                 let note = format!("not rolled back: {problem}");
                 failure.of_kind(kind).tail(&tail).also(note).hint(problem.hint)
             }
-        }
-    }
-
-    /// A host that was booted into a system which had never run before.
-    fn boot_default_undone(&self, name: &HostName, old: &str, failure: Failure) -> Failure {
-        match remote::shielded(|| self.put_boot_default_back(name, old)) {
-            Ok(()) => failure.also(format!(
-                "the boot default of {name} is {} again, and it runs the new system: reboot it",
-                short(old)
-            )),
-            Err(problem) => failure
-                .also(format!("the boot default of {name} is the new system: {problem}"))
-                .hint("an older one is in its boot menu".to_owned()),
         }
     }
 

@@ -16,6 +16,9 @@ use crate::failure::{Failure, Kind, Result};
 /// How long a host may be away after an activation: it may well have restarted the mesh or sshd, or itself.
 const LINK_PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often the journal is looked at before an activation is said to have been cut off.
+const JOURNAL_LOOKS: u32 = 4;
+
 impl Run<'_> {
     /// Where the host stands, over a connection that was opened after its activation had ended. It stays open: the gate
     /// takes it.
@@ -58,6 +61,40 @@ impl Run<'_> {
             }
         }
     }
+
+    /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? nixos-rebuild says
+    /// in one such case that it is done.
+    pub(super) fn was_cut_off(&self, name: &HostName, system: &str, since: &str) -> Result<bool> {
+        let session = self.state().fresh.get(name).cloned();
+        let session = session.map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)?;
+        let since = format!("--since=@{since}");
+        for _ in 0..JOURNAL_LOOKS {
+            let ask = ["journalctl", "--identifier=nixos", "--output=cat", "--no-pager", &since];
+            match session.run(ask) {
+                Ok(output) if ended(&output.text(), system) => return Ok(false),
+                Ok(_) => {}
+                // It cannot be read: nothing can be concluded.
+                Err(error) if error.code().is_some() => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+            // What was said last may be a moment in coming.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(true)
+    }
+}
+
+/// The host's own clock.
+pub(super) fn now(session: &Session) -> Result<String> {
+    Ok(session.run(["date", "+%s"])?.text())
+}
+
+/// switch-to-configuration says in the journal when it begins and how it ends. Where it says nothing at all nothing can be
+/// concluded.
+fn ended(said: &str, system: &str) -> bool {
+    let about = format!("switching to system configuration {system}");
+    let mut lines = said.lines().filter(|line| line.contains(&about)).peekable();
+    lines.peek().is_none() || lines.any(|line| line.starts_with("finished") || line.contains(" failed "))
 }
 
 /// Two activations at once can leave a host on one system and its boot default on another. Tells whether there was one to
@@ -78,4 +115,20 @@ pub(super) fn wait_until_idle(session: &Session, patience: Duration) -> Result<b
         std::thread::sleep(Duration::from_millis(500));
     }
     Ok(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ended;
+
+    #[test]
+    fn an_activation_that_was_cut_off_said_that_it_began_and_no_more() {
+        let system = "/nix/store/a-nixos-system-maia";
+        let begun = format!("switching to system configuration {system}");
+        let other = "finished switching to system configuration /nix/store/b-nixos-system-maia";
+        assert!(!ended(&begun, system) && !ended(&format!("{begun}\n{other}"), system));
+        assert!(ended(&format!("{begun}\nfinished {begun}"), system));
+        assert!(ended(&format!("{begun}\n{begun} failed (status 4)"), system));
+        assert!(ended("", system) && ended(other, system));
+    }
 }

@@ -42,8 +42,8 @@ fn a_reboot_takes_the_boot_default_and_is_waited_for() {
         let answer = xtask(lab, &[&["deploy", "maia"][..], &flags].concat()).expect(7);
         answer
             .says("trouble.service failed")
-            .says("is maia-26.05-rehearsal")
-            .says("again, and it runs the new system");
+            .says("put back to maia-26.05-rehearsal")
+            .says("which did not pass: reboot it");
         let bad = systems(lab, "maia");
         assert!(bad.boot == second.boot && bad.running != second.boot, "{bad:?}");
         fs::write(lab.deployer().repository().join("hosts/maia/default.nix"), module).unwrap();

@@ -121,26 +121,6 @@ fn ctrl_c_while_a_host_is_verified_takes_it_back() {
 }
 
 #[test]
-fn an_activation_that_cuts_the_network_is_undone_by_the_host_itself() {
-    in_lab("rollback::an_activation_that_cuts_the_network_is_undone_by_the_host_itself", |lab| {
-        xtask(lab, &["bootstrap-cluster"]).expect(0);
-        let before = systems(lab, "maia");
-        // Down while it runs; going back stops it.
-        let cut = "systemd.services.cut = { wantedBy = [ \"multi-user.target\" ]; serviceConfig = { \
-                   Type = \"oneshot\"; RemainAfterExit = true; ExecStart = \"/usr/sbin/ip link set host0 down\"; \
-                   ExecStop = \"/usr/sbin/ip link set host0 up\"; }; };";
-        configure(lab, "maia", cut);
-        let times = ["--gate-timeout", "10", "--activation-timeout", "20"];
-        let answer = xtask(lab, &[&["deploy", "maia", "-v"][..], &times].concat());
-        assert!([4, 6, 7].contains(&answer.code), "{}: {}", answer.code, answer.stderr);
-        answer.says("note: rolled back: maia runs ");
-        assert_eq!(systems(lab, "maia"), before);
-        assert_settled(lab, "maia");
-        wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
-    });
-}
-
-#[test]
 fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
     in_lab("rollback::a_server_whose_k3s_starts_first_or_changes_stays_where_it_is", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
