@@ -5,7 +5,7 @@ use std::fs::{self, File};
 
 use lab::Lab;
 
-use crate::faults::battery::{Systems, systems, wait_for};
+use crate::faults::battery::{Systems, send, systems, wait_for};
 use crate::support::{configure, in_lab, on, xtask};
 
 /// A unit that fails: the gate's business.
@@ -60,7 +60,7 @@ fn a_host_that_fails_its_gate_is_taken_back_at_once() {
 fn a_deployer_that_is_killed_leaves_the_host_to_its_timer() {
     in_lab("rollback::a_deployer_that_is_killed_leaves_the_host_to_its_timer", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "5", "--activation-timeout", "5"]);
-        kill(lab, "KILL");
+        send(lab, "KILL");
         wait_for("it is dead", 10, || deploy.ended());
         assert_eq!(systems(lab, "maia").boot, before.boot);
         wait_for("it goes back by itself", 60, || systems(lab, "maia") == before);
@@ -76,7 +76,7 @@ fn a_deployer_that_is_killed_leaves_the_host_to_its_timer() {
 fn the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed() {
     in_lab("rollback::the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
-        kill(lab, "KILL");
+        send(lab, "KILL");
         wait_for("it is dead", 10, || deploy.ended());
         let answer = xtask(lab, &["deploy", "maia", "--gate-timeout", "1", "-v"]).expect(7);
         answer.says("an earlier deploy was cut off: went back to ").says("note: rolled back: maia runs ");
@@ -99,7 +99,7 @@ fn two_deployers_do_not_meet_on_a_host() {
         // Others, and looking, are free.
         xtask(lab, &["deploy", "ocean"]).expect(0);
         xtask(lab, &["deploy", "maia", "--goal", "dry-activate"]).expect(0);
-        kill(lab, "INT");
+        send(lab, "INT");
         wait_for("it ends", 60, || deploy.ended());
         assert_eq!(systems(lab, "maia"), before);
         // Nothing is left of the lock.
@@ -111,7 +111,7 @@ fn two_deployers_do_not_meet_on_a_host() {
 fn ctrl_c_while_a_host_is_verified_takes_it_back() {
     in_lab("rollback::ctrl_c_while_a_host_is_verified_takes_it_back", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
-        kill(lab, "INT");
+        send(lab, "INT");
         wait_for("it ends", 60, || deploy.ended());
         let log = fs::read_to_string(lab.deployer().path("/tmp/deploy.log")).unwrap();
         assert!(log.contains("note: rolled back: maia runs "), "{log}");
@@ -175,10 +175,4 @@ fn a_host_goes_back_to_an_earlier_generation_by_name() {
         let again = xtask(lab, &["rollback", "maia", "--to", "2"]).expect(0);
         assert!(again.line("skip  maia  activate").contains("already"), "{}", again.stderr);
     });
-}
-
-/// The deployer itself; its ssh and nix go on for as long as they like.
-fn kill(lab: &Lab, signal: &str) {
-    let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);
-    pkill.run().unwrap();
 }

@@ -1,10 +1,8 @@
 //! Faults of what is activated: units that fail, hang, or take the ground from under the deploy.
 
-use std::fs::{self, File};
-
 use lab::Lab;
 
-use super::battery::{Expected, battery, wait_for};
+use super::battery::{Expected, battery, meanwhile, send, wait_for};
 use crate::support::{Answer, configure, on, try_on, xtask};
 
 /// A unit of this name that runs a command once, and stays.
@@ -176,24 +174,6 @@ fn is_settled(lab: &Lab, host: &str) -> bool {
 
 /// A deploy of maia, with something done once the activation is under way.
 fn during_activation(lab: &Lab, flags: &[&str], act: impl FnOnce()) -> Answer {
-    let path = lab.deployer().path("/tmp/deploy.log");
-    let log = File::create(&path).unwrap();
-    // Its exit code comes by the log: the process is one of the lab's.
-    let deploy = lab.deployer().xtask().args(["deploy", "maia", "-v"]).args(flags).argv();
-    let line = format!("{}; echo \"exit code $?\"", remote::quote_all(deploy));
-    let shell = lab.deployer().command("sh").args(["-c", &line]).spawn(log).unwrap();
-    wait_for("the slow unit is starting", 60, || {
-        on(lab, "maia", "systemctl is-active slow.service || true") == "activating"
-    });
-    act();
-    wait_for("the deploy ends", 120, || shell.ended());
-    let stderr = fs::read_to_string(path).unwrap();
-    let code = stderr.rsplit("exit code ").next().and_then(|code| code.trim().parse().ok());
-    Answer { code: code.unwrap_or(-1), stdout: String::new(), stderr }
-}
-
-/// To the deployer itself; its ssh and nix go on for as long as they like.
-fn send(lab: &Lab, signal: &str) {
-    let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);
-    pkill.run().unwrap();
+    let starting = |_: &str| on(lab, "maia", "systemctl is-active slow.service || true") == "activating";
+    meanwhile(lab, &[&["deploy", "maia", "-v"][..], flags].concat(), starting, act)
 }

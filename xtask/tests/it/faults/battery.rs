@@ -36,15 +36,18 @@ pub(crate) struct Systems {
     pub(crate) boot: String,
 }
 
-/// Boots this repository's fleet with further agents, bootstraps it, and breaks it.
-pub(crate) fn battery(test: &str, agents: &[&str], body: impl FnOnce(&Battery)) {
+/// Boots this repository's fleet with further hosts, bootstraps it, and breaks it.
+pub(crate) fn battery(test: &str, more: &[&str], body: impl FnOnce(&Battery)) {
     // Opened before the lab is entered, whose machine for deploys does not have this repository.
     let table = File::options().read(true).write(true).open(repository().join("docs/faults.md")).unwrap();
     enter_lab(
         test,
-        || fleet_with(agents),
+        || fleet_with(more),
         |lab| {
             xtask(lab, &["bootstrap-cluster"]).expect(0);
+            if more.contains(&OUTSIDER) {
+                xtask(lab, &["deploy", OUTSIDER]).expect(0);
+            }
             let battery = Battery { lab, rows: RefCell::default() };
             body(&battery);
             record(table, &battery.rows.borrow());
@@ -52,15 +55,23 @@ pub(crate) fn battery(test: &str, agents: &[&str], body: impl FnOnce(&Battery)) 
     );
 }
 
-/// A copy of this repository whose fleet has more agents, all like maia.
-fn fleet_with(agents: &[&str]) -> Clone {
+/// A host of this name is outside of the cluster; all others are agents like maia.
+pub(crate) const OUTSIDER: &str = "attic";
+
+/// A copy of this repository whose fleet has more hosts.
+fn fleet_with(more: &[&str]) -> Clone {
     let clone = Clone::in_namespace();
     let fleet = clone.path().join("hosts/fleet.toml");
     let mut text = fs::read_to_string(&fleet).unwrap();
-    for (index, agent) in agents.iter().enumerate() {
-        let ip = format!("100.64.0.{}", 20 + index);
-        text += &format!("\n[hosts.{agent}]\nrole = \"agent\"\nnode_ip = \"{ip}\"\nbuild_on = \"target\"\n");
-        run(&["cp", "-a", "hosts/maia", &format!("hosts/{agent}")], clone.path(), &[]).expect(0);
+    for (index, host) in more.iter().enumerate() {
+        let address = format!("100.64.0.{}", 20 + index);
+        run(&["cp", "-a", "hosts/maia", &format!("hosts/{host}")], clone.path(), &[]).expect(0);
+        text += &format!("\n[hosts.{host}]\nbuild_on = \"target\"\n");
+        if *host == OUTSIDER {
+            fs::write(clone.path().join(format!("hosts/{host}/k3s.nix")), "{ }\n").unwrap();
+        } else {
+            text += &format!("role = \"agent\"\nnode_ip = \"{address}\"\n");
+        }
     }
     fs::write(fleet, text).unwrap();
     clone.git(&["add", "--all"]);
@@ -94,13 +105,18 @@ impl Battery<'_> {
             hosts => format!("; {} {what}", hosts.join(", ")),
         };
         let happened = format!(
-            "exit code {}; “{}”{}{}",
+            "exit code {}: {}{}{}",
             answer.code,
-            expected.says,
+            told(&answer, expected.says),
             became(&changed, "on the new system"),
             became(&same, "as before")
         );
-        let row = format!("| {name} | {} | {happened} |", expected.outcome);
+        self.row(name, expected.outcome, &happened);
+    }
+
+    /// For a fault that asserts all of it by itself.
+    pub(crate) fn row(&self, name: &str, expected: &str, happened: &str) {
+        let row = format!("| {name} | {expected} | {happened} |");
         self.rows.borrow_mut().push((name.to_owned(), row));
     }
 
@@ -117,6 +133,60 @@ pub(crate) fn systems(lab: &Lab, host: &str) -> Systems {
     let both = on(lab, host, "readlink -f /run/current-system /nix/var/nix/profiles/system");
     let (running, boot) = both.split_once('\n').unwrap_or_else(|| panic!("{host} has no system: {both}"));
     Systems { running: running.to_owned(), boot: boot.to_owned() }
+}
+
+/// What the tool told of it, without what is different each time: hashes, and how long something took.
+fn told(answer: &Answer, says: &str) -> String {
+    let lines =
+        answer.stderr.lines().filter(|line| line.starts_with("error: ") || line.starts_with("note: "));
+    let mut lines: Vec<String> = lines.map(without_chance).collect();
+    if lines.is_empty() {
+        return format!("“{says}”");
+    }
+    lines.sort();
+    lines.join(" · ")
+}
+
+fn without_chance(line: &str) -> String {
+    let is_hash = |word: &str| word.starts_with('(') && word.trim_end_matches([')', ',', ':']).len() == 9;
+    let words: Vec<&str> = line.split(' ').filter(|word| !is_hash(word)).collect();
+    let varies = |at: usize| at > 0 && words[at - 1] == "after" && words[at].parse::<u32>().is_ok();
+    let words = (0..words.len()).map(|at| if varies(at) { "…" } else { words[at] });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Runs the tool beside the test; once `begun` is true of what it has said so far, something is done. Gives its answer.
+pub(crate) fn meanwhile(
+    lab: &Lab,
+    args: &[&str],
+    begun: impl Fn(&str) -> bool,
+    act: impl FnOnce(),
+) -> Answer {
+    let path = lab.deployer().path("/tmp/meanwhile.log");
+    let log = File::create(&path).unwrap();
+    // Its exit code comes by the log: the process is one of the lab's.
+    let line =
+        format!("{}; echo \"exit code $?\"", remote::quote_all(lab.deployer().xtask().args(args).argv()));
+    let shell = lab.deployer().command("sh").args(["-c", &line]).spawn(log).unwrap();
+    let said = || fs::read_to_string(&path).unwrap();
+    wait_for("it has begun", 60, || begun(&said()) || shell.ended());
+    act();
+    wait_for("it ends", 120, || shell.ended());
+    let stderr = said();
+    let code = stderr.rsplit("exit code ").next().and_then(|code| code.trim().parse().ok());
+    Answer { code: code.unwrap_or(-1), stdout: String::new(), stderr }
+}
+
+/// A signal to the deployer itself; its ssh and nix go on for as long as they like.
+pub(crate) fn send(lab: &Lab, signal: &str) {
+    let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);
+    pkill.run().unwrap();
+}
+
+/// The machine's end of the lab's network.
+pub(crate) fn link(host: &str, state: &str) {
+    let interface = format!("vb-{host}");
+    run(&["ip", "link", "set", &interface, state], std::path::Path::new("/"), &[]).expect(0);
 }
 
 /// Waits for something that comes by itself.

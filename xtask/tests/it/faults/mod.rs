@@ -2,4 +2,8 @@
 //! tests saw.
 
 mod activation;
+mod agents;
 pub(crate) mod battery;
+mod kill;
+mod link;
+mod room;
