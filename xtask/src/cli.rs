@@ -47,6 +47,9 @@ pub(crate) struct Global {
     /// An OpenSSH private key or an age identity file. In CI, the variable XTASK_IDENTITY holds the text of one.
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
+    /// Become root by sudo on hosts with an `ssh_user` of their own in fleet.toml; a password is asked for once
+    #[arg(long, global = true)]
+    pub(crate) sudo: bool,
     /// How many hosts are worked on side by side
     #[arg(short, long, global = true, value_name = "N", default_value_t = 8)]
     pub(crate) jobs: usize,

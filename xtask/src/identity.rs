@@ -12,8 +12,13 @@ use crate::render::Terminal;
 
 /// `-i` files and XTASK_IDENTITY, else the keys in ~/.ssh.
 pub(crate) fn load(global: &Global, terminal: &Terminal) -> Result<Identities> {
-    agenix::session::identities(&global.identity, Arc::new(AtTerminal(terminal.clone())))
+    agenix::session::identities(&global.identity, asker(terminal))
         .map_err(|(message, hint)| Failure::configuration(message).hint(hint))
+}
+
+/// Whoever sits at the terminal.
+pub(crate) fn asker(terminal: &Terminal) -> Arc<dyn Asker> {
+    Arc::new(AtTerminal(terminal.clone()))
 }
 
 /// The live lines are taken away while somebody is asked.

@@ -56,6 +56,8 @@ pub struct Host {
     pub node_ip: Option<IpAddr>,
     /// Where to reach it, tried in order; never empty.
     pub addresses: Vec<Address>,
+    /// Who logs in over ssh: `root`, unless said otherwise.
+    pub ssh_user: String,
     /// Where its system is built.
     pub build_on: BuildOn,
     /// The pinned host key; absent until `init` or `node pin`.

@@ -34,6 +34,7 @@ pub(crate) struct RawHost {
     pub(crate) node_ip: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) addresses: Vec<Spanned<String>>,
+    pub(crate) ssh_user: Option<Spanned<String>>,
     pub(crate) build_on: Option<Spanned<String>>,
     pub(crate) ssh_host_key: Option<Spanned<String>>,
     #[serde(default)]

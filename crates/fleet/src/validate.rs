@@ -84,6 +84,17 @@ impl Check<'_> {
         Err(self.refuse("cluster.interface", Some(value), message, "as `ip link` shows it"))
     }
 
+    /// It goes into argv and, in front of an `@`, into what Nix takes apart.
+    fn user(&self, place: &str, value: &Spanned<String>) -> Result<String, FleetError> {
+        let name = value.get_ref();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if (1..=32).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.']) {
+            return Ok(name.clone());
+        }
+        let message = format!("`{name}` is not a user's name");
+        Err(self.refuse(place, Some(value), message, "letters, digits, dashes, dots and underscores"))
+    }
+
     fn host(&self, cluster: &Cluster, key: &Spanned<String>, raw: &RawHost) -> Result<Host, FleetError> {
         let name = self.name(&format!("hosts.{}", key.get_ref()), key)?;
         let place = |field: &str| format!("hosts.{name}.{field}");
@@ -107,6 +118,7 @@ impl Check<'_> {
             addresses
                 .push(Address::new(&default).map_err(|error| self.named(&place("addresses"), key, &error))?);
         }
+        let ssh_user = raw.ssh_user.as_ref().map(|user| self.user(&place("ssh_user"), user)).transpose()?;
         let build_on = raw.build_on.as_ref().map(|v| self.build_on(&place("build_on"), v)).transpose()?;
         let key = raw.ssh_host_key.as_ref();
         self.pairs(&place("labels"), &raw.labels, label)?;
@@ -116,6 +128,7 @@ impl Check<'_> {
             role,
             node_ip,
             addresses,
+            ssh_user: ssh_user.unwrap_or_else(|| "root".to_owned()),
             build_on: build_on.unwrap_or(BuildOn::Target),
             ssh_host_key: key.map(|key| self.key(&place("ssh_host_key"), key)).transpose()?,
             taints: raw.taints.iter().map(|taint| taint.get_ref().clone()).collect(),

@@ -17,6 +17,7 @@ mod cgroup;
 mod deployer;
 mod error;
 mod isolate;
+mod login;
 mod machine;
 mod network;
 mod packages;
@@ -73,7 +74,7 @@ impl Lab {
         let admin = deployer.public_key()?;
         let mut machines = Vec::new();
         for host in fleet.hosts.values() {
-            machines.push(Machine::create(&root, host.name.as_str(), &network, &admin)?);
+            machines.push(Machine::create(&root, host, &network, &admin)?);
         }
         let (fleet, secrets) = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
         deployer.move_in(ROOT)?;

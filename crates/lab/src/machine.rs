@@ -10,11 +10,12 @@ use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use fleet::Host;
 use remote::{Background, Cmd};
 
 use crate::error::LabError;
 use crate::network::{BRIDGE, Plan};
-use crate::{cgroup, isolate, write};
+use crate::{cgroup, isolate, login, write};
 
 /// Files of this machine's /etc without which its /usr does not work. Nothing personal among them.
 const ETC: [&str; 9] = [
@@ -47,7 +48,8 @@ pub struct Machine {
 
 impl Machine {
     /// Makes the machine's root file system, with a host key and a machine-id of its own.
-    pub(crate) fn create(lab: &Path, name: &str, network: &Plan, admin: &str) -> Result<Self, LabError> {
+    pub(crate) fn create(lab: &Path, host: &Host, network: &Plan, admin: &str) -> Result<Self, LabError> {
+        let name = host.name.as_str();
         let root = lab.join("machines").join(name);
         base(&root, network).map_err(LabError::io(&root))?;
         let machine = Self { name: name.to_owned(), address: network.address(name), root };
@@ -74,6 +76,9 @@ impl Machine {
         }
         for unit in MASKED {
             link("/dev/null", unit)?;
+        }
+        if host.ssh_user != "root" {
+            login::create(&machine.root, &host.ssh_user, admin).map_err(LabError::io(&machine.root))?;
         }
         // StrictModes is on, as it is in production.
         for private in ["root", "root/.ssh"] {

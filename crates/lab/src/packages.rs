@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::LabError;
 
 /// Package, and the program by which one sees that it is there.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("age", "age"),
     ("coreutils", "chroot"),
     ("git", "git"),
@@ -16,6 +16,7 @@ const PACKAGES: [(&str, &str); 11] = [
     (SSHD, "/usr/sbin/sshd"),
     ("openssl", "openssl"),
     ("python3", "/usr/bin/python3"),
+    ("sudo", "sudo"),
     ("systemd-container", "systemd-nspawn"),
     ("util-linux", "unshare"),
 ];

@@ -29,6 +29,7 @@ pub struct Cmd {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Stdin,
     pub(crate) timeout: Duration,
+    pub(crate) has_terminal: bool,
     label: Option<String>,
 }
 
@@ -45,6 +46,7 @@ impl Cmd {
             dir: None,
             stdin: Stdin::Null,
             timeout: Self::DEFAULT_TIMEOUT,
+            has_terminal: true,
             label: None,
         }
     }
@@ -95,6 +97,13 @@ impl Cmd {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Keeps it from our terminal: a program that asks there for a password reads standard input instead.
+    #[must_use]
+    pub fn without_terminal(mut self) -> Self {
+        self.has_terminal = false;
         self
     }
 

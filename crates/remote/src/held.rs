@@ -8,8 +8,10 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
 use crate::run::Background;
-use crate::{Cmd, RunError};
+use crate::{Cmd, RunError, Stdin};
 
 /// How often it is told that we live.
 const BEAT: Duration = Duration::from_secs(5);
@@ -22,7 +24,8 @@ pub struct Held {
 }
 
 impl Cmd {
-    /// Starts it, and waits for its first line on standard output, for as long as the command's time limit says.
+    /// Starts it, and waits for its first line on standard output, for as long as the command's time limit says. What
+    /// standard input it was given (at most 64 KiB) comes before the lines of the beat.
     ///
     /// # Errors
     /// When it cannot be started, or ends or is silent before it has said anything.
@@ -32,6 +35,10 @@ impl Cmd {
         let start = |source| RunError::Start { command: name.clone(), source };
         let (stdin, mut beat) = io::pipe().map_err(start)?;
         let (said, stdout) = io::pipe().map_err(start)?;
+        if let Stdin::Bytes(first) = &self.stdin {
+            // A pipe holds far more than a password: nobody has to read yet.
+            beat.write_all(first.expose_secret()).map_err(start)?;
+        }
         let background = self.start_between(stdin, stdout)?;
         let (line_sender, line) = mpsc::channel();
         std::thread::spawn(move || {

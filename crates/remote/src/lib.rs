@@ -19,6 +19,7 @@ pub mod question;
 mod quote;
 mod run;
 pub mod ssh;
+mod sudo;
 mod tools;
 
 pub use cmd::{Cmd, Stdin};
@@ -27,4 +28,5 @@ pub use held::Held;
 pub use interrupt::{Tidy, interrupted, shielded, watch_for_interrupts};
 pub use quote::{quote, quote_all};
 pub use run::{Background, Output};
+pub use sudo::Sudo;
 pub use tools::{MissingTool, Tool, find, is_root, require};

@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Cmd;
 use crate::nix::{OverrideInput, override_args};
+use crate::{Cmd, Sudo};
 
 /// The bound of a build: a kernel or a whole system from source can take hours.
 pub const BUILD_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
@@ -74,6 +74,8 @@ pub struct Rebuild<'a> {
     pub overrides: &'a [OverrideInput],
     /// Options for every ssh that it and nix start; no spaces in their values.
     pub ssh_options: &'a [String],
+    /// How the login on the target becomes root, where it is not root's.
+    pub sudo: Option<&'a Sudo>,
     /// An own folder: a build leaves a `result` link in it.
     pub dir: &'a Path,
 }
@@ -100,6 +102,13 @@ impl Rebuild<'_> {
         }
         if let Some(target) = &self.placement.target {
             cmd = cmd.args(["--target-host", target]);
+        }
+        if let Some(sudo) = self.sudo.filter(|_| self.action != Action::Build) {
+            cmd = cmd.arg("--sudo");
+            if let Some(password) = sudo.answer() {
+                // -S: it asks once, for all of its commands there.
+                cmd = cmd.arg("-S").stdin(password).without_terminal().env("PYTHONWARNINGS", "ignore");
+            }
         }
         cmd = cmd.dir(self.dir).timeout(match self.action {
             Action::Build => BUILD_TIMEOUT,

@@ -103,12 +103,7 @@ impl Cmd {
         stdin: io::PipeReader,
         stdout: io::PipeWriter,
     ) -> Result<Background, RunError> {
-        #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
-        let expression = duct::cmd(&self.program, &self.args).unchecked().before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        });
-        let expression = expression.stdin_file(stdin).stdout_file(stdout).stderr_null();
+        let expression = self.in_own_group().stdin_file(stdin).stdout_file(stdout).stderr_null();
         let handle = self.surroundings(&expression).start().map_err(|source| self.start_error(source))?;
         Ok(Background { handle })
     }
@@ -201,11 +196,7 @@ impl Cmd {
     }
 
     fn expression(&self) -> io::Result<duct::Expression> {
-        #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
-        let expression = duct::cmd(&self.program, &self.args).unchecked().before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        });
+        let expression = if self.has_terminal { self.in_own_group() } else { self.in_own_session() };
         let expression = match &self.stdin {
             Stdin::Null => expression.stdin_null(),
             Stdin::Bytes(bytes) => expression.stdin_file(feed(Arc::clone(bytes))?),
@@ -214,6 +205,21 @@ impl Cmd {
         let expression =
             expression.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").env("SSH_ASKPASS_REQUIRE", "never");
         Ok(self.surroundings(&expression))
+    }
+
+    /// A terminal's ctrl-C reaches only us, and we can end it with all that it started.
+    #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
+    fn in_own_group(&self) -> duct::Expression {
+        duct::cmd(&self.program, &self.args).unchecked().before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        })
+    }
+
+    /// The same, with no terminal to ask at. As it leads no group yet, setsid becomes the program and forks nothing.
+    #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
+    fn in_own_session(&self) -> duct::Expression {
+        duct::cmd("setsid", std::iter::once(&self.program).chain(&self.args)).unchecked()
     }
 
     fn surroundings(&self, expression: &duct::Expression) -> duct::Expression {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use secrecy::SecretSlice;
 
-use crate::{Cmd, Output, RunError, quote_all};
+use crate::{Cmd, Output, RunError, Sudo, quote_all};
 
 /// How long one address may take to answer, in seconds.
 pub const CONNECT_SECONDS: u64 = 3;
@@ -32,6 +32,8 @@ pub struct Host {
     pub addresses: Vec<String>,
     /// `ssh-ed25519 AAAA…`
     pub key: String,
+    /// Who logs in.
+    pub user: String,
 }
 
 /// What all sessions of one run share: a private folder with the known keys and the sockets.
@@ -44,11 +46,12 @@ pub struct Ssh {
 pub struct Session {
     name: String,
     link: Link,
+    sudo: Option<Sudo>,
 }
 
 enum Link {
     Local,
-    Master { address: String, options: Vec<String> },
+    Master { user: String, address: String, options: Vec<String> },
 }
 
 /// Why no address of a host gave a session.
@@ -63,12 +66,14 @@ pub enum ConnectError {
         address: String,
     },
     /// The host answers and does not let us in.
-    #[error("{host} at {address} refuses the login: {said}")]
+    #[error("{host} at {address} refuses the login of {user}: {said}")]
     Refused {
         /// The host.
         host: String,
         /// Where it answers.
         address: String,
+        /// Who is not let in.
+        user: String,
         /// ssh's words.
         said: String,
     },
@@ -170,6 +175,7 @@ impl Generation {
                     return Err(ConnectError::Refused {
                         host: host.name.clone(),
                         address: address.clone(),
+                        user: host.user.clone(),
                         said,
                     });
                 }
@@ -192,15 +198,15 @@ impl Generation {
             .args(&self.options)
             .args(["-fN", "-o", "ControlMaster=yes", "-o", "ControlPersist=1800", "-E"])
             .arg(log.path())
-            .args(["-l", "root", "--", address])
+            .args(["-l", &host.user, "--", address])
             .timeout(Duration::from_secs(CONNECT_SECONDS + 12))
             .label("ssh");
         match master.run() {
             Ok(_) => {
                 let mut options = self.options.clone();
                 options.extend(["-o".to_owned(), "ControlMaster=no".to_owned()]);
-                let link = Link::Master { address: address.to_owned(), options };
-                Ok(Ok(Session { name: host.name.clone(), link }))
+                let link = Link::Master { user: host.user.clone(), address: address.to_owned(), options };
+                Ok(Ok(Session { name: host.name.clone(), link, sudo: None }))
             }
             Err(RunError::Failed { .. }) => Ok(Err(reason(log.path(), address))),
             Err(RunError::TimedOut { .. }) => Ok(Err(format!("{address}: no answer"))),
@@ -222,7 +228,29 @@ fn reason(log: &Path, address: &str) -> String {
 impl Session {
     /// This machine, without ssh.
     pub fn local(name: impl Into<String>) -> Self {
-        Self { name: name.into(), link: Link::Local }
+        Self { name: name.into(), link: Link::Local, sudo: None }
+    }
+
+    /// The same session, on which every command is root's.
+    #[must_use]
+    pub fn with_sudo(mut self, sudo: Sudo) -> Self {
+        self.sudo = Some(sudo);
+        self
+    }
+
+    /// Does sudo there take this password? One attempt, whatever it still remembers.
+    ///
+    /// # Errors
+    /// See [`RunError`]; what sudo says to a wrong password is [`RunError::Failed`] with exit code 1.
+    pub fn try_sudo(&self, sudo: &Sudo) -> Result<(), RunError> {
+        let probe = ["sudo", "--stdin", "--reset-timestamp", "--prompt=", "true"];
+        let alone = self.command_as(None, probe, sudo.answer());
+        self.told(alone.run()).map(drop)
+    }
+
+    /// How its commands become root's, where the login is not root's.
+    pub fn sudo(&self) -> Option<&Sudo> {
+        self.sudo.as_ref()
     }
 
     /// The host's name in fleet.toml.
@@ -237,16 +265,33 @@ impl Session {
 
     /// The command that runs `argv` on the host.
     pub fn command<S: AsRef<str>>(&self, argv: impl IntoIterator<Item = S>) -> Cmd {
+        self.command_as(self.sudo.as_ref(), argv, None)
+    }
+
+    fn command_as<S: AsRef<str>>(
+        &self,
+        sudo: Option<&Sudo>,
+        argv: impl IntoIterator<Item = S>,
+        input: Option<SecretSlice<u8>>,
+    ) -> Cmd {
         let argv: Vec<String> = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let label =
             format!("`{}` on {}", argv.iter().take(2).cloned().collect::<Vec<_>>().join(" "), self.name);
+        let (argv, input) = match sudo {
+            Some(sudo) => (sudo.argv(argv), sudo.stdin(input)),
+            None => (argv, input),
+        };
         let cmd = match &self.link {
             Link::Local => Cmd::new(&argv[0]).args(&argv[1..]),
-            Link::Master { address, options } => {
-                Cmd::new("ssh").args(options).args(["-l", "root", "--", address]).arg(quote_all(&argv))
+            Link::Master { user, address, options } => {
+                Cmd::new("ssh").args(options).args(["-l", user, "--", address]).arg(quote_all(&argv))
             }
         };
-        cmd.label(label)
+        let cmd = cmd.label(label);
+        match input {
+            Some(input) => cmd.stdin(input),
+            None => cmd,
+        }
     }
 
     /// Runs `argv` on the host.
@@ -278,7 +323,7 @@ impl Session {
         argv: impl IntoIterator<Item = S>,
         input: SecretSlice<u8>,
     ) -> Result<Output, RunError> {
-        self.told(self.command(argv).stdin(input).run())
+        self.told(self.command_as(self.sudo.as_ref(), argv, Some(input)).run())
     }
 
     /// Runs `argv` on the host and keeps what it prints as a secret.
@@ -308,10 +353,10 @@ impl Session {
         match &self.link {
             Link::Local => None,
             // nix takes user@host apart at colons: an IPv6 address goes in brackets.
-            Link::Master { address, .. } if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
-                Some(format!("root@[{address}]"))
+            Link::Master { user, address, .. } if address.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
+                Some(format!("{user}@[{address}]"))
             }
-            Link::Master { address, .. } => Some(format!("root@{address}")),
+            Link::Master { user, address, .. } => Some(format!("{user}@{address}")),
         }
     }
 }
@@ -325,8 +370,8 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Link::Master { options, address } = &self.link {
-            let exit = Cmd::new("ssh").args(options).args(["-q", "-O", "exit", "-l", "root", "--", address]);
+        if let Link::Master { user, address, options } = &self.link {
+            let exit = Cmd::new("ssh").args(options).args(["-q", "-O", "exit", "-l", user, "--", address]);
             // A master that is gone already is what we want.
             let _ = exit.timeout(Duration::from_secs(2)).run();
         }

@@ -84,6 +84,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
                     placement: &placement,
                     overrides: &[],
                     ssh_options: &[],
+                    sudo: None,
                     dir: Path::new("/tmp"),
                 };
                 lines += &format!("{}\n", rebuild.command());
@@ -142,7 +143,7 @@ fn nixos_rebuild_gets_the_overrides_of_a_flake_and_the_options_of_every_ssh() {
         let action = Action::Test;
         let overrides = &overrides();
         let dir = Path::new("/tmp");
-        Rebuild { action, source, placement: &placement, overrides, ssh_options, dir }.command()
+        Rebuild { action, source, placement: &placement, overrides, ssh_options, sudo: None, dir }.command()
     };
     let flake = Source::Flake { reference: "/nix/store/x-source".into(), name: "maia".into() };
     let store_path = Source::StorePath("/nix/store/y-nixos".into());

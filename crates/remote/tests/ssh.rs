@@ -61,7 +61,7 @@ impl Fake {
 
 fn host(addresses: &[&str]) -> Host {
     let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-    Host { name: "ocean".into(), addresses, key: "ssh-ed25519 AAAA".into() }
+    Host { name: "ocean".into(), addresses, key: "ssh-ed25519 AAAA".into(), user: "root".into() }
 }
 
 /// The private folder, found where anybody would find it: in the options.
@@ -254,7 +254,12 @@ fn only_the_pinned_keys_are_known_and_nothing_stays_behind() {
     let name = "only_the_pinned_keys_are_known_and_nothing_stays_behind";
     let Some(_fake) = Fake::inside(name, STAND_IN) else { return };
     let ocean = host(&["ocean.mercury", "fd00::6"]);
-    let maia = Host { name: "maia".into(), addresses: vec!["maia".into()], key: "ssh-rsa BBBB".into() };
+    let maia = Host {
+        name: "maia".into(),
+        addresses: vec!["maia".into()],
+        key: "ssh-rsa BBBB".into(),
+        user: "root".into(),
+    };
     let ssh = Ssh::new([&ocean, &maia]).unwrap();
     let generation = ssh.generation().unwrap();
     let session = open(&generation, &ocean);

@@ -9,8 +9,10 @@ use remote::ssh::Ssh;
 
 use crate::cli::{Global, Kubeconfig};
 use crate::failure::{Failure, Kind, Result, chain};
+use crate::identity;
+use crate::render::Terminal;
 use crate::repository::Repository;
-use crate::run::{open, ssh_host};
+use crate::run::{Elevation, open, ssh_host};
 
 const PORT: u16 = 6443;
 
@@ -28,7 +30,8 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
         return Ok(());
     }
     let ssh = Ssh::new(&ssh_host(server))?;
-    let session = open(server, &ssh.generation()?)?;
+    let elevation = Elevation::new(global.sudo, identity::asker(&Terminal::new()));
+    let session = elevation.root(server, open(server, &ssh.generation()?)?)?;
     let yaml = session.run_secret(["cat", k3s::KUBECONFIG]).map_err(|error| {
         let failure =
             Failure::from(error).during(&format!("failed to read the kubeconfig of {}", server.name));

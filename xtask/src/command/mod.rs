@@ -22,7 +22,7 @@ use crate::journal::{Asked, Journal};
 use crate::playbook::Plan;
 use crate::render::{Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
-use crate::run::Run;
+use crate::run::{Elevation, Run};
 use crate::{identity, render};
 
 /// `--dry-run` prints the plan; otherwise it is executed.
@@ -41,7 +41,8 @@ fn print_or_execute(
     let terminal = Terminal::new();
     let rules = if needs.secrets { Some(usable(repository.rules(fleet)?)?) } else { None };
     let identities = identity::load(global, &terminal)?;
-    let mut run = Run::new(repository, fleet, rules.as_ref(), identities)?;
+    let elevation = Elevation::new(global.sudo, identity::asker(&terminal));
+    let mut run = Run::new(repository, fleet, rules.as_ref(), identities, elevation)?;
     run.overrides = global.overrides();
     if let Keep::Deploy { asked, snapshot } = &needs.journal {
         run.overrides = asked.overrides();

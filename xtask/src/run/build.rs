@@ -110,7 +110,8 @@ impl Run<'_> {
     ) -> std::result::Result<String, RunError> {
         // What is built here is copied in a step of its own.
         let here = action == Action::Build && self.host(name).build_on == BuildOn::Local;
-        let target = self.session(name).destination().filter(|_| !here);
+        let session = self.session(name);
+        let target = session.destination().filter(|_| !here);
         let builder = match &self.host(name).build_on {
             BuildOn::Target => target.clone(),
             BuildOn::Local => None,
@@ -125,6 +126,7 @@ impl Run<'_> {
             placement: &Placement { target, builder },
             overrides: &self.overrides,
             ssh_options: &self.generation.nix_options(),
+            sudo: session.sudo(),
             dir: dir.path(),
         };
         let command = match action {

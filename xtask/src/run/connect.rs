@@ -11,7 +11,8 @@ use crate::failure::{Failure, Result};
 
 impl Run<'_> {
     pub(super) fn connect(&self, name: &HostName, lock: bool) -> Result<Outcome> {
-        let session = open(self.host(name), &self.generation)?;
+        let host = self.host(name);
+        let session = self.elevation.root(host, open(host, &self.generation)?)?;
         if lock {
             self.lock(name, &session)?;
             fitness::require_fit(name, &session)?;
@@ -23,7 +24,8 @@ impl Run<'_> {
 
     /// A session that shares nothing with those before it.
     pub(super) fn open_fresh(&self, name: &HostName) -> Result<Session> {
-        open(self.host(name), &self.ssh.generation()?)
+        let host = self.host(name);
+        self.elevation.root(host, open(host, &self.ssh.generation()?)?)
     }
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn ssh_host(host: &Host) -> Option<ssh::Host> {
         name: host.name.to_string(),
         addresses: host.addresses.iter().map(|address| address.as_str().to_owned()).collect(),
         key: key.bare(),
+        user: host.ssh_user.clone(),
     })
 }
 

@@ -10,15 +10,23 @@ use remote::ssh::Session;
 use super::Run;
 use crate::failure::{Failure, Kind, Result};
 
-/// Longer than a mesh takes to come back; then whoever waits may go on.
+/// It ends with its input, or a minute after the last line of it: longer than a mesh takes to come back. A lock of this
+/// very run, left there by a link that was lost, is taken over.
 const SCRIPT: &str = "\
 umask 022
 mkdir -p /run/xtask && exec 9<> /run/xtask/lock || exit 2
 if ! flock --nonblock 9; then
-  echo \"busy $(cat /run/xtask/holder)\"
-  exit 0
+  holder=$(cat /run/xtask/holder)
+  if [ \"$holder\" = \"$1\" ]; then
+    kill \"$(cat /run/xtask/holder.pid)\"
+    flock --timeout 10 9 || exit 2
+  else
+    echo \"busy $holder\"
+    exit 0
+  fi
 fi
 printf '%s\\n' \"$1\" > /run/xtask/holder
+echo $$ > /run/xtask/holder.pid
 echo held
 while read -r -t 60 _; do :; done";
 
@@ -33,6 +41,13 @@ impl Run<'_> {
         let held = take(name, session, &self.identity_of_run())?;
         self.state().locks.insert(name.clone(), held);
         Ok(())
+    }
+
+    /// Takes it again over a new connection, where the one that held it may be dead: the host learns of that only after
+    /// a minute, and until then the next deploy would be refused.
+    pub(super) fn lock_again(&self, name: &HostName, session: &Session) -> Result<()> {
+        let Some(_dead) = self.state().locks.remove(name) else { return Ok(()) };
+        self.lock(name, session)
     }
 
     /// Who we are, for whoever finds the host locked.

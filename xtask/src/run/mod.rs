@@ -5,6 +5,7 @@ mod build;
 mod connect;
 mod copy;
 mod difference;
+mod elevation;
 mod fitness;
 mod gate;
 mod generation;
@@ -18,6 +19,7 @@ mod settle;
 mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
+pub(crate) use elevation::Elevation;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -49,6 +51,7 @@ pub(crate) struct Run<'a> {
     /// How long an activation may take before its host goes back by itself.
     pub(crate) activation_timeout: Duration,
     identities: Identities,
+    elevation: Elevation,
     state: Mutex<State>,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
@@ -103,6 +106,7 @@ impl<'a> Run<'a> {
         fleet: &'a Fleet,
         rules: Option<&'a Rules>,
         identities: Identities,
+        elevation: Elevation,
     ) -> Result<Self> {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(connect::ssh_host).collect();
         let ssh = Ssh::new(&hosts)?;
@@ -115,6 +119,7 @@ impl<'a> Run<'a> {
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
             identities,
+            elevation,
             state: Mutex::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,

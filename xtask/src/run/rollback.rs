@@ -175,9 +175,19 @@ impl Run<'_> {
             let session = self.open_fresh(name).map(Arc::new);
             let session = session
                 .or_else(|failure| if failure.is_final { Ok(self.session(name)) } else { Err(failure) });
-            match session.and_then(|session| step_back(&session, armed, &mut begun)) {
-                Ok(true) => return Ok(()),
-                Ok(false) if !late => {}
+            let stepped = session.and_then(|session| {
+                let is_back = step_back(&session, armed, &mut begun)?;
+                Ok((session, is_back))
+            });
+            match stepped.map(|(session, is_back)| is_back.then_some(session)) {
+                Ok(Some(session)) => {
+                    if away {
+                        // It is back where it was: that nobody can deploy it for a minute is no reason to fail.
+                        let _ = self.lock_again(name, &session);
+                    }
+                    return Ok(());
+                }
+                Ok(None) if !late => {}
                 Err(failure) if failure.kind == Kind::Unreachable && !late => {
                     if !away {
                         let left = armed.at.saturating_duration_since(Instant::now()).as_secs();
@@ -185,7 +195,7 @@ impl Run<'_> {
                     }
                     away = true;
                 }
-                Ok(false) => {
+                Ok(None) => {
                     let message = format!("{name} did not go back in time");
                     return Err(Failure::new(Kind::Activation, message).hint(look(name)));
                 }

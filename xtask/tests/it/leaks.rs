@@ -14,14 +14,14 @@ use crate::support::{in_lab, on, run, xtask};
 
 /// Everything that any process of the lab was started with, looked at again and again. The lab has a process namespace
 /// of its own, and this test is its first process: it sees all of them, those on the machines too.
-struct Watch {
+pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<HashSet<Vec<u8>>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Watch {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(HashSet::new())));
         let (stopped, into) = (Arc::clone(&stop), Arc::clone(&seen));
         let thread = thread::spawn(move || {
@@ -39,7 +39,7 @@ impl Watch {
         Self { stop, seen, thread: Some(thread) }
     }
 
-    fn saw(&self, secret: &str) -> bool {
+    pub(crate) fn saw(&self, secret: &str) -> bool {
         self.seen.lock().unwrap().iter().any(|text| contains(text, secret.as_bytes()))
     }
 }
@@ -56,7 +56,7 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// The files under `root` that hold the text.
-fn files_with(root: &Path, wanted: &str) -> Vec<String> {
+pub(crate) fn files_with(root: &Path, wanted: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -11,4 +11,5 @@ mod refusals;
 mod rollback;
 mod secrets;
 mod stand_ins;
+mod sudo;
 mod support;

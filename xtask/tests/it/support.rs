@@ -95,12 +95,20 @@ pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[
     })
 }
 
-/// The tool at a terminal of its own, with a person there who presses ctrl-C once `question` is shown. What was shown is
+/// Ctrl-C, as a terminal sends it.
+pub(crate) const CTRL_C: &str = "\x03";
+
+/// A program at a terminal of its own, with a person there who types `keys` whenever `question` is shown. What was shown is
 /// given as standard output.
 #[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
-pub(crate) fn run_interrupted(args: &[&str], dir: &Path, env: &[(&str, &str)], question: &str) -> Answer {
+pub(crate) fn run_at_terminal(
+    argv: &[&str],
+    dir: &Path,
+    env: &[(&str, &str)],
+    (question, keys): (&str, &str),
+) -> Answer {
     // Ctrl-C reaches the shell as well, which would end before it had the exit code.
-    let line = format!("trap : INT; {}; exit $?", remote::quote_all([&[XTASK], args].concat()));
+    let line = format!("trap : INT; {}; exit $?", remote::quote_all(argv));
     let mut command = std::process::Command::new("script");
     command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
     command.current_dir(dir).envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -108,12 +116,12 @@ pub(crate) fn run_interrupted(args: &[&str], dir: &Path, env: &[(&str, &str)], q
     let mut keyboard = child.stdin.take().expect("a pipe");
     let mut screen = child.stdout.take().expect("a pipe");
     let (mut shown, mut some) = (Vec::new(), [0; 4096]);
-    let mut is_pressed = false;
+    let mut answered = 0;
     while let Ok(count @ 1..) = screen.read(&mut some) {
         shown.extend_from_slice(&some[..count]);
-        if !is_pressed && String::from_utf8_lossy(&shown).contains(question) {
-            keyboard.write_all(b"\x03").expect("a keyboard");
-            is_pressed = true;
+        if String::from_utf8_lossy(&shown).matches(question).count() > answered {
+            keyboard.write_all(keys.as_bytes()).expect("a keyboard");
+            answered += 1;
         }
     }
     let code = child.wait().expect("it ends").code().unwrap_or(-1);

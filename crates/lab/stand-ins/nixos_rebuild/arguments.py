@@ -110,8 +110,7 @@ GROUPS: dict[str, list[NixFlag]] = {
 
 REFUSED_WITH_VALUE = ("--file", "-f", "--attr", "-A", "--profile-name", "-p", "--specialisation", "-c",
                       "--image-variant")  # fmt: skip
-REFUSED_SWITCHES = ("--upgrade", "--upgrade-all", "--json", "--diff", "--run0", "--ask-sudo-password",
-                    "--ask-elevate-password", "-S")  # fmt: skip
+REFUSED_SWITCHES = ("--upgrade", "--upgrade-all", "--json", "--diff", "--run0")
 DEPRECATED = {
     "--use-remote-sudo": "use --elevate=sudo instead",
     "--fast": "use --no-reexec instead",
@@ -167,6 +166,7 @@ class Request:
     target: str | None
     builder: str | None
     elevated: bool
+    ask_password: bool
     reexec: bool
     install_bootloader: bool
     verbose: bool
@@ -195,6 +195,7 @@ def parse(words: Sequence[str]) -> Request:
         target=args.target_host,
         builder=args.build_host,
         elevated=args.sudo or args.use_remote_sudo or args.elevate == "sudo",
+        ask_password=args.ask_elevate_password,
         reexec=action in REEXECUTED and not (args.no_reexec or args.fast),
         install_bootloader=args.install_bootloader or args.install_grub,
         verbose=args.debug or args.verbose > 0,
@@ -222,6 +223,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--build-host", metavar="[USER@]HOST")
     parser.add_argument("--elevate", choices=["none", "sudo"], default="none")
     parser.add_argument("--sudo", action="store_true", help="same as --elevate=sudo")
+    parser.add_argument(
+        "--ask-elevate-password", "--ask-sudo-password", "-S", action="store_true", help="ask once for sudo's password"
+    )
     parser.add_argument("--no-reexec", action="store_true", help="do not build and run its own successor first")
     parser.add_argument("--install-bootloader", action="store_true")
     for option, advice in DEPRECATED.items():

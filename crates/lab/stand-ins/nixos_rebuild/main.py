@@ -23,7 +23,7 @@ REEXECUTED = "_NIXOS_REBUILD_REEXEC"
 
 def main(argv: Sequence[str]) -> int:
     request = parse(argv[1:])
-    processes = Processes(elevated=request.elevated, verbose=request.verbose)
+    processes = Processes(elevated=request.elevated, ask_password=request.ask_password, verbose=request.verbose)
     try:
         execute(processes, request, argv)
     except KeyboardInterrupt:
@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
 def execute(processes: Processes, request: Request, argv: Sequence[str]) -> None:
     target = Host.parse(request.target)
     builder = Host.parse(request.builder)
+    processes.ask_for_password(target)
     if request.reexec and not os.environ.get(REEXECUTED):
         run_successor(processes, request, argv, find_flake(processes, request, target))
     flake = find_flake(processes, request, target)

@@ -4,6 +4,7 @@ A command on a host gets a clean environment: its PATH and what is named, nothin
 so that the host's login shell does not matter, and each word is quoted for the shell that ssh hands it to.
 """
 
+import getpass
 import os
 import re
 import shlex
@@ -69,8 +70,10 @@ def warn(message: str) -> None:
 class Processes:
     """Starts them, and holds the folder of this run's ssh masters."""
 
-    def __init__(self, elevated: bool, verbose: bool) -> None:
+    def __init__(self, elevated: bool, ask_password: bool, verbose: bool) -> None:
         self.elevated = elevated
+        self.ask_password = ask_password
+        self.password: str | None = None
         self.verbose = verbose
         self.folder = tempfile.TemporaryDirectory(prefix="nixos-rebuild.")
         if len(self.folder.name) >= LONGEST_FOLDER:
@@ -80,6 +83,11 @@ class Processes:
         own = ["ControlMaster=auto", f"ControlPath={sockets}", "ControlPersist=60"]
         # ssh takes the first value that it is given of an option: the caller's come first and win.
         self.own_ssh_options = [word for option in own for word in ("-o", option)]
+
+    def ask_for_password(self, target: Host | None) -> None:
+        """At the terminal; from stdin, with a warning, where there is none. Only commands on a host are given it."""
+        if self.ask_password and target is not None:
+            self.password = getpass.getpass(f"[sudo] password for {target.name}: ")
 
     def close(self) -> None:
         """Ends the ssh masters, which would otherwise stay for a minute."""
@@ -115,6 +123,8 @@ class Processes:
 
     def command(self, host: Host | None, argv: Sequence[str], env: Environment | None, elevated: bool) -> list[str]:
         sudo = ["sudo", *shlex.split(os.environ.get("NIX_SUDOOPTS", ""))] if elevated else []
+        if sudo and host is not None and self.password:
+            sudo[1:1] = ["--prompt=", "--stdin"]
         if host is None:
             # sudo drops the environment it is given, so what has to arrive becomes part of its command.
             kept = ["env", "-i", *(f"{k}={v}" for k, v in resolve(env).items())] if sudo and env is not None else []
@@ -133,14 +143,17 @@ class Processes:
         if self.verbose:
             print(f"debug: calling {shlex.join(command)}", file=sys.stderr, flush=True)
         try:
-            # stdin is inherited, and eaten: the real one does it too.
-            return subprocess.run(command, check=check, env=env, stdout=stdout, text=True, errors="surrogateescape")
+            # Without a password stdin is inherited, and eaten: the real one does it too.
+            password = f"{self.password}\n" if elevated and host is not None and self.password else None
+            return subprocess.run(
+                command, check=check, env=env, stdout=stdout, input=password, text=True, errors="surrogateescape"
+            )
         except KeyboardInterrupt:
             if host is not None and not elevated:
                 self.interrupt_there(host, argv)
             raise
         except subprocess.CalledProcessError:
-            if host is not None and elevated:
+            if host is not None and elevated and self.password is None:
                 hint = "while running command with remote sudo, did you forget to use --ask-elevate-password?"
                 print(f"error: {hint}", file=sys.stderr)
             raise

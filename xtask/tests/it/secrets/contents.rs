@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::{Cluster, two};
-use crate::support::{XTASK, refused, run, run_fed, run_interrupted};
+use crate::support::{CTRL_C, XTASK, refused, run, run_at_terminal, run_fed};
 
 #[test]
 fn show_prints_a_secret_byte_for_byte() {
@@ -189,7 +189,9 @@ fn ctrl_c_at_a_question_changes_nothing_and_is_an_exit_code_of_its_own() {
         ("show", "Passphrase of ", "is locked, and no passphrase was given"),
     ] {
         let args = ["secrets", command, "secrets/right.age"];
-        let answer = run_interrupted(&args, cluster.clone.path(), &env, question).expect(130);
+        let answer =
+            run_at_terminal(&[&[XTASK], &args[..]].concat(), cluster.clone.path(), &env, (question, CTRL_C))
+                .expect(130);
         assert!(answer.stdout.contains(told), "{}", answer.stdout);
         assert_eq!(cluster.all(), before);
     }
