@@ -67,6 +67,8 @@ impl Machine {
         file("etc/systemd/system/sshd.service", SSHD_SERVICE)?;
         file("etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nRateLimitBurst=0\n")?;
         let units = machine.root.join("etc/systemd/system");
+        // In a container on a hybrid hierarchy, systemd may miss the end of a unit's last process: then it waits this long.
+        file("etc/systemd/system.conf", "[Manager]\nDefaultTimeoutStopSec=10s\n")?;
         let link = |to: &str, name: &str| symlink(to, units.join(name)).map_err(LabError::io(&units));
         link("/usr/lib/systemd/system/multi-user.target", "default.target")?;
         let wants = units.join("multi-user.target.wants");

@@ -69,32 +69,45 @@ impl Run<'_> {
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
         let since = settle::now(session)?;
         let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
-        let attempt = format!("failed to activate {name}");
-        let after = self.settled(name, &result)?;
-        let reached = after.running.as_deref() == wanted;
-        if reached && self.was_cut_off(name, &built.system, &since)? {
-            // Its link to the new system moves long before the new units are started.
-            let message = format!("{attempt}: somebody or something ended it half-way");
-            return Err(
-                Failure::new(Kind::Activation, message).hint(format!("on {name}: journalctl -u {UNIT}"))
-            );
-        }
-        let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
-        match result {
-            Ok(_) if reached => {}
-            // 4: some unit failed, ours or not; 255: the link was lost while it went on. The gate tells.
-            Err(error) if reached && matches!(error.code(), Some(4 | 255)) => {}
-            Ok(_) => {
-                let now = after.running.as_deref().map_or("nothing".to_owned(), short);
-                let message = format!("{attempt}: nixos-rebuild said it was done, and the host runs {now}");
-                return Err(Failure::new(Kind::Activation, message).hint(hint));
-            }
-            Err(error) => {
-                return Err(Failure::from(error).of_kind(Kind::Activation).during(&attempt).hint(hint));
-            }
-        }
+        self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
+    }
+
+    /// What became of an activation that nixos-rebuild says this of, and that was begun after `since`.
+    fn judge(
+        &self,
+        name: &HostName,
+        system: &str,
+        since: &str,
+        result: std::result::Result<String, RunError>,
+    ) -> Result<()> {
+        let attempt = format!("failed to activate {name}");
+        let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
+        let failed = |failure: Failure| Err(failure.of_kind(Kind::Activation).during(&attempt).hint(hint));
+        let settled = self.settled(name, &result);
+        let is_unknown = settled.as_ref().is_err_and(|failure| failure.kind == Kind::Unknown);
+        let result = match result {
+            Err(error @ RunError::TimedOut { .. }) if !is_unknown => return failed(error.into()),
+            result => result,
+        };
+        let running = settled?.running;
+        let reached = running.as_deref() == Some(system);
+        if reached && self.was_cut_off(name, system, since)? {
+            // Its link to the new system moves long before the new units are started.
+            return failed(Failure::new(Kind::Activation, "somebody or something ended it half-way"));
+        }
+        match result {
+            Ok(_) if reached => Ok(()),
+            // 4: some unit failed, ours or not; 255: the link was lost while it went on. The gate tells.
+            Err(error) if reached && matches!(error.code(), Some(4 | 255)) => Ok(()),
+            Ok(_) => {
+                let now = running.as_deref().map_or("nothing".to_owned(), short);
+                let message = format!("nixos-rebuild said it was done, and the host runs {now}");
+                failed(Failure::new(Kind::Activation, message))
+            }
+            Err(error) => failed(error.into()),
+        }
     }
 
     fn boot_system(

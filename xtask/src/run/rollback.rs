@@ -31,11 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const SCRIPT: &str = "/run/xtask/rollback";
 const POLL: Duration = Duration::from_millis(500);
 
-/// The activation is not run into before its time is over; then it is ended. `$3` is that moment, in the host's own
-/// seconds since its boot.
+/// The activation is not run into before its time is over; then it is ended, and not waited for any longer than it takes.
+/// `$3` is that moment, in the host's own seconds since its boot.
 const GO_BACK: &str = "\
 while systemctl is-active --quiet \"$2\" && [ \"$(cut -d. -f1 /proc/uptime)\" -lt \"$3\" ]; do sleep 0.2; done
-systemctl stop \"$2\" 2> /dev/null
+timeout 20 systemctl stop \"$2\" 2> /dev/null || systemctl kill --signal=KILL \"$2\" 2> /dev/null
 export NIXOS_NO_CHECK=1
 exec \"$1/bin/switch-to-configuration\" test";
 
@@ -181,10 +181,8 @@ impl Run<'_> {
             });
             match stepped.map(|(session, is_back)| is_back.then_some(session)) {
                 Ok(Some(session)) => {
-                    if away {
-                        // It is back where it was: that nobody can deploy it for a minute is no reason to fail.
-                        let _ = self.lock_again(name, &session);
-                    }
+                    // It is back where it was: that nobody can deploy it for a minute is no reason to fail.
+                    let _ = self.lock_again(name, &session);
                     return Ok(());
                 }
                 Ok(None) if !late => {}

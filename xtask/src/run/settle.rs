@@ -38,7 +38,6 @@ impl Run<'_> {
                 self.open_fresh(name).map(|session| session.run(["systemctl", "stop", "--no-block", UNIT]));
         }
         let start = Instant::now();
-        let mut away = false;
         loop {
             let look = || -> Result<Option<(Session, Systems)>> {
                 let session = self.open_fresh(name)?;
@@ -49,7 +48,7 @@ impl Run<'_> {
             };
             match look() {
                 Ok(Some((session, systems))) => {
-                    if away {
+                    if result.is_err() {
                         self.lock_again(name, &session)?;
                     }
                     self.state().fresh.insert(name.clone(), Arc::new(session));
@@ -61,10 +60,7 @@ impl Run<'_> {
                     let attempt = format!("it is not known whether {name} was changed");
                     return Err(failure.of_kind(Kind::Unknown).during(&attempt).hint(state));
                 }
-                Err(_) => {
-                    away = true;
-                    std::thread::sleep(Duration::from_secs(1));
-                }
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
             }
         }
     }
