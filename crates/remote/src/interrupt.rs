@@ -23,7 +23,8 @@ thread_local! {
 /// How many programs at the terminal have ctrl-C for themselves.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on SIGINT, SIGQUIT, SIGTERM and a closed terminal's SIGHUP set a flag, and a second one ends the process at once.
+/// From now on SIGINT, SIGQUIT, SIGTERM and a closed terminal's SIGHUP set a flag, and a second one ends the process at
+/// once, and with it the commands that it waits for.
 ///
 /// # Errors
 /// Where the system refuses the handlers.
@@ -44,6 +45,7 @@ fn note(signal: i32) {
         TERMINATED.store(true, Ordering::SeqCst);
     }
     if STOP.swap(true, Ordering::SeqCst) && TIDY.load(Ordering::SeqCst) == 0 {
+        crate::group::end_all();
         signal_hook::low_level::exit(130);
     }
 }

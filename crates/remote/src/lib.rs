@@ -11,6 +11,7 @@
 mod cmd;
 pub mod dev;
 mod error;
+mod group;
 mod held;
 mod interrupt;
 pub mod nix;

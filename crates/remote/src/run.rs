@@ -7,11 +7,12 @@ use std::process::ExitStatus;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
 use crate::error::{RunError, SECRET_MAX};
+use crate::group::{Running, end, signal};
 use crate::interrupt::{Hold, Tidy, interrupted, terminated};
 use crate::{Cmd, Stdin};
 
@@ -19,8 +20,6 @@ use crate::{Cmd, Stdin};
 const TAIL: usize = 20;
 /// How often a waiting thread looks whether it was interrupted.
 const POLL: Duration = Duration::from_millis(100);
-/// What a process gets between the polite signal and the final one.
-const GRACE: Duration = Duration::from_secs(3);
 /// What our children do not inherit: CI's identity, of which no tool has any use, and what a git hook sets, which would
 /// have git look at another repository.
 pub(crate) const UNWANTED: [&str; 4] = ["XTASK_IDENTITY", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"];
@@ -176,6 +175,7 @@ impl Cmd {
             }
         });
 
+        let _running = Running::note(&handle);
         let mut tail = Tail::default();
         let status = self.wait(&handle, || tail.drain(&lines, on_line));
         let until = Instant::now() + DRAIN;
@@ -305,22 +305,6 @@ fn feed(bytes: Arc<SecretSlice<u8>>) -> io::Result<io::PipeReader> {
     // A process that ends without reading everything is judged by how it ended.
     std::thread::spawn(move || write.write_all(bytes.expose_secret()));
     Ok(read)
-}
-
-/// SIGINT to the group, on which nixos-rebuild tidies up what it began on the target; then SIGKILL to what is left.
-fn end(handle: &duct::Handle) {
-    signal(handle, rustix::process::kill_process_group, Signal::INT);
-    let _ = handle.wait_timeout(GRACE);
-    signal(handle, rustix::process::kill_process_group, Signal::KILL);
-    let _ = handle.wait_timeout(GRACE);
-}
-
-fn signal(handle: &duct::Handle, kill: fn(Pid, Signal) -> rustix::io::Result<()>, with: Signal) {
-    for pid in handle.pids() {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        // It may be gone already, which is what we want.
-        let _ = pid.map(|pid| kill(pid, with));
-    }
 }
 
 #[derive(Default)]

@@ -133,7 +133,24 @@ impl Run<'_> {
             Action::Test | Action::DryActivate => rebuild.command().timeout(self.activation_timeout),
             Action::Build | Action::Boot => rebuild.command(),
         };
-        Ok(command.run_watched(on_line)?.text())
+        let result = command.run_watched(on_line);
+        if let (Action::Build, Err(RunError::Interrupted { .. } | RunError::TimedOut { .. })) =
+            (action, &result)
+        {
+            self.end_build(name);
+        }
+        Ok(result?.text())
+    }
+
+    /// nixos-rebuild is gone, and what it had another host build goes on there.
+    fn end_build(&self, name: &HostName) {
+        let builder = match &self.host(name).build_on {
+            BuildOn::Target => name,
+            BuildOn::Local => return,
+            BuildOn::Host(builder) => builder,
+        };
+        // A host that does not answer any more cannot be told.
+        let _ = remote::shielded(|| self.session(builder).end_nix());
     }
 }
 

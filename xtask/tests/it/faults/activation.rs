@@ -3,6 +3,7 @@
 use lab::Lab;
 
 use super::battery::{Expected, battery, meanwhile, send, wait_for};
+use super::interrupt::left;
 use crate::support::{Answer, configure, on, try_on, xtask};
 
 /// A unit of this name that runs a command once, and stays.
@@ -125,6 +126,7 @@ fn a_host_that_cannot_be_reached_any_more_goes_back_by_itself() {
                         std::thread::sleep(std::time::Duration::from_millis(1500));
                         send(lab, "INT");
                     });
+                wait_for("nothing of the deployer is left", 15, || left(0).is_empty());
                 wait_for("it goes back by itself", 40, || {
                     battery.systems("maia") == before && is_settled(lab, "maia")
                 });

@@ -4,6 +4,7 @@
 mod activation;
 mod agents;
 pub(crate) mod battery;
+mod interrupt;
 mod kill;
 mod link;
 mod room;
