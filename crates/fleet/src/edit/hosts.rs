@@ -109,6 +109,9 @@ pub fn add_host(text: &str, host: &NewHost) -> Result<String, EditError> {
     if before.hosts.contains_key(&host.name) {
         return Err(EditError::Exists { name: host.name.to_string() });
     }
+    if let Some(source) = conflict(&before, host) {
+        return Err(EditError::Impossible { source });
+    }
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let table = host.lines();
     let form = |what: &str| EditError::Form {
@@ -152,6 +155,34 @@ pub fn remove_host(text: &str, name: &HostName) -> Result<String, EditError> {
     confirm(after, &expected, unknown)
 }
 
+/// What the new host cannot share with one that is there. The parser would find it as well, but could take the old host
+/// for the one that is wrong.
+fn conflict(before: &Fleet, host: &NewHost) -> Option<FleetError> {
+    let refuse = |field: &str, message: String, hint: &str| {
+        let place = format!("hosts.{}.{field}", host.name);
+        Some(FleetError::Value { line: None, place, message, hint: hint.to_owned() })
+    };
+    let added = host.expected(before)?;
+    for (name, other) in &before.hosts {
+        if let (Some(ip), true) = (added.node_ip, added.node_ip == other.node_ip) {
+            let hint = "give each node an address of its own";
+            return refuse("node_ip", format!("{ip} is the node_ip of {name} already"), hint);
+        }
+        if let Some(at) = added.addresses.iter().find(|at| other.addresses.iter().any(|o| o.same_place(at))) {
+            let hint = "the pinned key is looked up by address: each belongs to one host";
+            return refuse("addresses", format!("{} is an address of {name} already", at.as_str()), hint);
+        }
+        if added.ssh_host_key.is_some() && added.ssh_host_key == other.ssh_host_key {
+            let hint = "a machine cloned from another needs host keys of its own: `ssh-keygen -A` there";
+            return refuse("ssh_host_key", format!("this is the host key of {name} already"), hint);
+        }
+    }
+    let first = before.first_server().filter(|_| added.role == Some(Role::Server))?;
+    let hint = format!("add first_server = \"{}\" to [cluster]: the one that the others join", first.name);
+    let is_open = before.cluster.first_server.is_none();
+    is_open.then(|| refuse("role", "a second server, and no first one named".to_owned(), &hint)).flatten()
+}
+
 /// The edited text, if it says exactly what it should.
 fn confirm(after: String, expected: &Fleet, otherwise: impl Fn() -> EditError) -> Result<String, EditError> {
     match Fleet::parse(&after) {
@@ -167,8 +198,7 @@ fn behind_hosts(lines: &Lines<'_>) -> Option<(usize, bool)> {
     let Some(hosts) = lines.item(&["hosts"]) else { return Some((lines.end_of_text(), true)) };
     let hosts = hosts.as_table()?;
     let inner = hosts.iter().filter_map(|(_, item)| item.as_table());
-    let headers =
-        inner.filter(|table| !table.is_implicit() && !table.is_dotted()).filter_map(Table::span);
+    let headers = inner.filter(|table| !table.is_implicit() && !table.is_dotted()).filter_map(Table::span);
     if let Some(last) = headers.map(|span| span.start).max() {
         let table = lines.table(last);
         let is_apart = lines.is_apart_above(lines.with_comment(table.clone()).start);

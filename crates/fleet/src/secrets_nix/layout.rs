@@ -94,7 +94,8 @@ pub(super) fn remove(text: &str, container: &SyntaxNode, item: &SyntaxNode) -> R
     let has_own_line = is_first_on_line(text, item) && !matches!(behind.next, Next::Token { .. });
     if has_own_line {
         let line_end = text[behind.end..].find('\n').map_or(text.len(), |newline| behind.end + newline + 1);
-        return with_comments_above(text, container, start_of_line(text, start), line_end)..line_end;
+        let top = with_comments_above(text, container, start_of_line(text, start), line_end);
+        return without_second_blank(text, top, line_end)..line_end;
     }
     let blank = |token: Option<SyntaxToken>| {
         let token = token.filter(|token| token.kind() == TOKEN_WHITESPACE && !token.text().contains('\n'));
@@ -113,6 +114,15 @@ pub(super) fn remove(text: &str, container: &SyntaxNode, item: &SyntaxNode) -> R
         (Some(above), None) => above.start..end,
         (None, None) => start..end,
     }
+}
+
+/// Of two groups, one blank line is left in between.
+fn without_second_blank(text: &str, start: usize, end: usize) -> usize {
+    let above = start.checked_sub(1).map_or(0, |newline| start_of_line(text, newline));
+    let below = text[end..].lines().next().unwrap_or_default().trim_start();
+    let is_double =
+        text[above..start].trim().is_empty() && (below.is_empty() || below.starts_with(['}', ']']));
+    if is_double { above } else { start }
 }
 
 /// From the comment block directly above some lines, if it is about them alone: without a blank line or a comment

@@ -103,7 +103,8 @@ impl Shape {
         if entry.kind() == NODE_INHERIT {
             return Err(Unknown::at(&entry, format!("`{name}` is inherited")));
         }
-        Ok(binding(&entry)?.value)
+        let in_parts = |_| Unknown::at(&entry, format!("`{name}` is defined in parts: `{name}.… = …`"));
+        binding(&entry).map(|binding| binding.value).map_err(in_parts)
     }
 
     /// Every `systems.NAME` of the file, whatever follows.
@@ -173,7 +174,7 @@ fn binding(entry: &SyntaxNode) -> Result<Binding, Unknown> {
     match (names.as_slice(), value) {
         ([Some(name)], Some(value)) => Ok(Binding { node: entry.clone(), name: name.clone(), value }),
         ([None, ..], _) => Err(Unknown::at(entry, "the name of a definition is computed")),
-        _ => Err(Unknown::at(entry, "a definition sets a part of something only")),
+        _ => Err(Unknown::at(entry, "an attribute path stands where a name was expected")),
     }
 }
 
