@@ -108,7 +108,7 @@ fn check_added(text: &str, host: &NewHost, expected: &Expect) {
     let at = text.match_indices(['\r', '\n']).map(|(at, _)| at).chain([text.len()]);
     let at = at.filter(is_new).find(|at| !text[..*at].ends_with('\n')).expect("new lines in one place");
     let (front, new) = (text[..at].lines().next_back().unwrap_or_default(), &after[at..at + length]);
-    expected.assert_eq(&format!("behind: {front}\\{new}").replace('\r', "\\r"));
+    expected.assert_eq(&format!("behind: {front}{new}\n").replace('\r', "\\r"));
     let again = remove_host(&after, &host.name).unwrap_or_else(|error| panic!("{error}\n{after}"));
     assert_eq!(again, text, "added and removed again");
 }
@@ -206,7 +206,7 @@ fn a_new_host_stands_behind_the_last_one() {
         SHIPPED,
         &reef(),
         &expect![[r#"
-            behind: # taints = []\
+            behind: # taints = []
 
             [hosts.reef]
             role = "agent"
@@ -216,70 +216,79 @@ fn a_new_host_stands_behind_the_last_one() {
             ssh_host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIML6kcinJcR394Cfb8a39BmCRrSNXXhOIMRX8bMiXLqb"
             taints = ["region=south:NoSchedule"]
             labels = ["region=south", "empty="]
-            tags = ['edge "site"']"#]],
+            tags = ['edge "site"']
+        "#]],
     );
     check_added(
         SHIPPED.trim_end(),
         &desk(),
         &expect![[r#"
-            behind: # taints = []\
+            behind: # taints = []
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         &SHIPPED.replace('\n', "\r\n"),
         &desk(),
         &expect![[r#"
-            behind: # taints = []\\r
+            behind: # taints = []\r
             \r
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         DENSE,
         &desk(),
         &expect![[r#"
-            behind: [hosts.no]""", "b"]\
-            [hosts.desk]"#]],
+            behind: [hosts.no]""", "b"]
+            [hosts.desk]
+        "#]],
     );
     check_added(
         INLINE,
         &desk(),
         &expect![[r#"
-            behind: maia = { } # slow\
+            behind: maia = { } # slow
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         DOTTED,
         &desk(),
         &expect![[r#"
-            behind: hosts.maia.tags = [] # last\
+            behind: hosts.maia.tags = [] # last
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         CLUSTER,
         &desk(),
         &expect![[r#"
-            behind: domain = "mercury"\
+            behind: domain = "mercury"
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         &format!("{CLUSTER}\n[hosts.ocean]\n\n# The end.\n"),
         &desk(),
         &expect![[r#"
-            behind: [hosts.ocean]\
+            behind: [hosts.ocean]
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
     check_added(
         &format!("{CLUSTER}\n[hosts]\n"),
         &desk(),
         &expect![[r#"
-            behind: [hosts]\
+            behind: [hosts]
 
-            [hosts.desk]"#]],
+            [hosts.desk]
+        "#]],
     );
 }
 

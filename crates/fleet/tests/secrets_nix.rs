@@ -225,6 +225,7 @@ fn each_unknown_form_is_named_with_its_line() {
         with("systems = { ${name} = \"OCEAN\"; };", LISTS),
         with("systems = { \"${name}\" = \"OCEAN\"; };", LISTS),
         with("systems = { ocean.key = \"OCEAN\"; };", LISTS),
+        with("systems = { ocean = \"OCEAN\";\n\"ocean\" = \"MAIA\"; };", LISTS),
         with(HOSTS, "k3sServers = [systems.ocean];"),
         with(HOSTS, "k3sAgents = [systems.maia] ++ more;"),
         with(HOSTS, "k3sAgents = map (name: systems.${name}) [\"maia\"];"),
@@ -255,6 +256,7 @@ fn each_unknown_form_is_named_with_its_line() {
             secrets.nix:2: the name of a definition is computed
             secrets.nix:2: the name of a definition is computed
             secrets.nix:2: an attribute path stands where a name was expected
+            secrets.nix:3: `ocean` is defined twice
             secrets.nix: the outermost `let` does not define `k3sAgents`
             secrets.nix:3: `k3sAgents` is not written out as [ … ]
             secrets.nix:3: `k3sAgents` is not written out as [ … ]

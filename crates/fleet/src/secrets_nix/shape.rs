@@ -74,7 +74,14 @@ impl Shape {
         if is_rec {
             return Err(Unknown::at(&node, "`systems` is a `rec { … }`"));
         }
-        let bindings = node.children().map(|entry| binding(&entry)).collect::<Result<_, _>>()?;
+        let mut bindings: Vec<Binding> = Vec::new();
+        for entry in node.children() {
+            let binding = binding(&entry)?;
+            if bindings.iter().any(|other| other.name == binding.name) {
+                return Err(Unknown::at(&entry, format!("`{}` is defined twice", binding.name)));
+            }
+            bindings.push(binding);
+        }
         Ok(Systems { node, bindings })
     }
 
