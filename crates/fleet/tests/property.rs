@@ -119,7 +119,7 @@ fn changed_fleets_are_edited_or_refused_by_the_rules() {
 fn changed_rules_are_edited_or_refused_by_the_rules() {
     let mut edited = 0;
     let key = Dice(5).key();
-    changed_seeds("secrets_nix", 4_000, |text| {
+    changed_seeds("secrets_nix", 3_000, |text| {
         invariants::secrets_nix(text);
         let host = HostName::new("atoll").expect("a name");
         edited += usize::from(add_host(text, &host, Some(Role::Agent), &key).is_ok());
