@@ -212,7 +212,11 @@ fn each_unknown_form_is_named_with_its_line() {
         "let in".to_owned(),
         "let systems = { ocean = \"OCEAN\"; in { }".to_owned(),
         "let a = 1;\r b = 2; in { }".to_owned(),
-        format!("let a = {}1{}; in {{ }}", "[".repeat(300), "]".repeat(300)),
+        "[".repeat(100_000),
+        format!("let a = {}1; in {{ }}", "f ".repeat(100_000)),
+        format!("let a = [{}1]; in {{ }}", "x: x ++ ".repeat(100_000)),
+        format!("let a = [{}1]; in {{ }}", "a.a or ".repeat(100_000)),
+        format!("let a = {}1; in {{ }}", "b; ".repeat(1 << 20)),
         "{ pkgs }: let systems = { }; k3sAgents = [ ]; in { }".to_owned(),
         with("", LISTS),
         with("systems = rec { ocean = \"OCEAN\"; };", LISTS),
@@ -244,6 +248,10 @@ fn each_unknown_form_is_named_with_its_line() {
             secrets.nix:1: this is not Nix: `nix-instantiate --parse secrets.nix` says why
             secrets.nix:1: there is a carriage return within a line
             secrets.nix:1: it is nested too deeply
+            secrets.nix:1: it is nested too deeply
+            secrets.nix:1: it is nested too deeply
+            secrets.nix:1: it is nested too deeply
+            secrets.nix: it is too large to be edited
             secrets.nix:1: it does not begin with `let`
             secrets.nix: the outermost `let` does not define `systems`
             secrets.nix:2: `systems` is a `rec { … }`
@@ -580,6 +588,17 @@ fn a_new_host_is_written_as_its_neighbours_are() {
           ];
     "#]],
     );
+}
+
+#[test]
+fn a_long_file_is_not_a_deep_one() {
+    let hosts = (0..2000).map(|index| format!("  h{index} = \"{index}\";\n")).collect::<String>();
+    let list = (0..2000).map(|index| format!(" systems.h{index}")).collect::<String>();
+    let rules =
+        (0..2000).map(|index| format!("  \"{index}.age\".publicKeys = k3sAgents;\n")).collect::<String>();
+    let text = format!("let\nsystems = {{\n{hosts}}};\nk3sAgents = [{list} ];\nin {{\n{rules}}}\n");
+    let after = agent(&text).expect("added");
+    assert_eq!(remove_host(&after, &name("new-agent")), Ok(text));
 }
 
 #[test]

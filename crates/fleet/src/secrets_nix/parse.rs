@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use rnix::SyntaxKind::{
-    NODE_ERROR, TOKEN_COMMENT, TOKEN_CONCAT, TOKEN_IMPLICATION, TOKEN_IN, TOKEN_INTERPOL_END,
-    TOKEN_INTERPOL_START, TOKEN_INVERT, TOKEN_L_BRACE, TOKEN_L_BRACK, TOKEN_L_PAREN, TOKEN_LET, TOKEN_OR,
-    TOKEN_PIPE_LEFT, TOKEN_R_BRACE, TOKEN_R_BRACK, TOKEN_R_PAREN, TOKEN_SEMICOLON, TOKEN_SUB, TOKEN_UPDATE,
-    TOKEN_WHITESPACE,
+    NODE_ERROR, TOKEN_COLON, TOKEN_COMMENT, TOKEN_IN, TOKEN_INTERPOL_END, TOKEN_INTERPOL_START,
+    TOKEN_L_BRACE, TOKEN_L_BRACK, TOKEN_L_PAREN, TOKEN_LET, TOKEN_OR, TOKEN_R_BRACE, TOKEN_R_BRACK,
+    TOKEN_R_PAREN, TOKEN_SEMICOLON, TOKEN_WHITESPACE,
 };
 use rnix::{NodeOrToken, Root, SyntaxKind, SyntaxNode, TextRange, WalkEvent};
 
@@ -27,8 +26,8 @@ impl Unknown {
 /// No secrets.nix is as large.
 const LARGEST: usize = 1 << 20;
 
-/// The parser calls itself for each of these; so deep no person writes, and no stack is too small for it.
-const DEEPEST: usize = 256;
+/// Parser and tree call themselves for each level; no person writes so many, and half a megabyte of stack has room.
+const DEEPEST: usize = 1000;
 
 /// The file's tree.
 pub(super) fn parse(text: &str) -> Result<SyntaxNode, Unknown> {
@@ -54,25 +53,36 @@ pub(super) fn parse(text: &str) -> Result<SyntaxNode, Unknown> {
     Ok(tree)
 }
 
-/// Where the nesting, or a chain of operators that associate to the right, passes the limit.
+/// Where the tree could get deeper than the limit. Brackets nest, and so do operators, arguments and keywords, one in
+/// the other up to the next `;`: every token may be a level. Only the elements of a list stand side by side.
 fn too_deep(text: &str) -> Option<usize> {
-    let (mut at, mut depth, mut outer) = (0, 0_usize, Vec::new());
+    #[derive(Clone, Copy)]
+    struct Frame {
+        base: usize,
+        depth: usize,
+        is_list: bool,
+    }
+    let (mut at, mut outer) = (0, Vec::new());
+    let mut frame = Frame { base: 0, depth: 0, is_list: false };
     for (kind, token) in rnix::tokenize(text) {
         match kind {
+            TOKEN_WHITESPACE | TOKEN_COMMENT => {}
             TOKEN_L_BRACE | TOKEN_L_BRACK | TOKEN_L_PAREN | TOKEN_INTERPOL_START | TOKEN_LET => {
-                outer.push(depth);
-                depth += 1;
+                outer.push(frame);
+                let depth = frame.depth + 1;
+                frame = Frame { base: depth, depth, is_list: kind == TOKEN_L_BRACK };
             }
             TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_R_PAREN | TOKEN_INTERPOL_END | TOKEN_IN => {
-                depth = outer.pop().unwrap_or(0);
+                frame = outer.pop().unwrap_or(Frame { is_list: false, ..frame });
+                frame.depth += usize::from(!frame.is_list);
             }
-            // A chain ends here.
-            TOKEN_SEMICOLON => depth = outer.last().map_or(0, |depth| depth + 1),
-            TOKEN_CONCAT | TOKEN_UPDATE | TOKEN_IMPLICATION | TOKEN_PIPE_LEFT | TOKEN_INVERT | TOKEN_SUB
-            | TOKEN_OR => depth += 1,
-            _ => {}
+            TOKEN_SEMICOLON => frame.depth = frame.base,
+            // To the parser, a function without parentheses takes the rest of the list.
+            TOKEN_COLON => frame = Frame { is_list: false, depth: frame.depth + 1, ..frame },
+            TOKEN_OR => frame.depth += 1,
+            _ => frame.depth += usize::from(!frame.is_list),
         }
-        if depth > DEEPEST {
+        if frame.depth > DEEPEST {
             return Some(at);
         }
         at += token.len();
