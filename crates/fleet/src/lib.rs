@@ -4,12 +4,16 @@
 //! is a DNS label, an [`Address`] can't be taken for an option, a [`PublicKey`] is one that age and ssh can use. Whoever
 //! holds a `Fleet` need not check again. Everything here is pure: text in, types or text out.
 //!
-//! What this crate leaves out: `secrets.nix` (evaluated by nix, read by `agenix`), and whether hosts answer.
+//! Hosts are written, too: into fleet.toml ([`edit`]) and into a `secrets.nix` that a person wrote ([`secrets_nix`]).
+//!
+//! What this crate leaves out: what `secrets.nix` means (evaluated by nix, read by `agenix`), and whether hosts answer.
 
 pub mod edit;
 mod error;
 mod names;
+mod network;
 mod raw;
+pub mod secrets_nix;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -18,6 +22,7 @@ use std::net::IpAddr;
 
 pub use error::{FleetError, nearest};
 pub use names::{Address, HostName, NameError, PublicKey};
+pub use network::{Network, NextAddressError};
 
 /// The validated fleet. Hosts are in the order of their names, as Nix sees them too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,40 +110,6 @@ pub enum BuildOn {
     Host(HostName),
 }
 
-/// An address range, `100.64.0.0/10`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Its base address.
-    pub base: IpAddr,
-    /// How many leading bits are fixed.
-    pub bits: u8,
-}
-
-impl Network {
-    /// Is the address of this range?
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let prefix = |bytes: &[u8]| {
-            let whole = usize::from(self.bits / 8);
-            let mut kept = bytes[..whole].to_vec();
-            if let Some(byte) = bytes.get(whole) {
-                kept.push(byte & !(0xff_u16 >> (self.bits % 8)) as u8);
-            }
-            kept
-        };
-        match (self.base, address) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => prefix(&base.octets()) == prefix(&address.octets()),
-            (IpAddr::V6(base), IpAddr::V6(address)) => prefix(&base.octets()) == prefix(&address.octets()),
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.base, self.bits)
-    }
-}
-
 impl Fleet {
     /// Reads the text of fleet.toml.
     ///
@@ -146,6 +117,23 @@ impl Fleet {
     /// The first thing that is wrong, with its line and a hint.
     pub fn parse(text: &str) -> Result<Self, FleetError> {
         validate::validate(text, &raw::parse(text)?)
+    }
+
+    /// The address for a new node. They are given one after the other, so it is the one behind the highest that is in
+    /// use; at the end of the network, the lowest free one. What any host has as node_ip, address or further TLS name
+    /// is in use. The base and the broadcast address are nobody's.
+    ///
+    /// # Errors
+    /// Without a `network` in `[cluster]`, with one of IPv6, and when all of its addresses are in use.
+    pub fn next_node_ip(&self) -> Result<IpAddr, NextAddressError> {
+        let network = self.cluster.network.ok_or(NextAddressError::NoNetwork)?;
+        let named = |host: &Host| {
+            let addresses = host.addresses.iter().filter_map(|address| address.as_str().parse().ok());
+            let sans = host.tls_sans.iter().filter_map(|san| san.parse().ok());
+            addresses.chain(sans).collect::<Vec<IpAddr>>()
+        };
+        let nodes: Vec<IpAddr> = self.hosts.values().filter_map(|host| host.node_ip).collect();
+        network.next_address(&nodes, &self.hosts.values().flat_map(named).collect::<Vec<_>>())
     }
 
     /// The hosts of a role, by name; servers with the first server in front.

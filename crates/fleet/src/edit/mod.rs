@@ -1,4 +1,13 @@
 //! Lossless edits of fleet.toml: comments, order and formatting stay as their author left them.
+//!
+//! Keys are set in place. Hosts come and go as whole lines of text, so that not one byte of another line moves.
+
+mod error;
+mod hosts;
+mod lines;
+
+pub use error::EditError;
+pub use hosts::{NewHost, add_host, remove_host};
 
 use toml_edit::{DocumentMut, Item, Table, TomlError, value};
 

@@ -1,0 +1,3 @@
+let systems = {}; k3sServers = [ ]; k3sAgents = [
+  # none yet
+]; in { }

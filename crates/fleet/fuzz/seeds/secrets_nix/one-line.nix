@@ -1,0 +1,1 @@
+let systems={ocean="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPp6+GKPyYL/D37LEd6y6Y1lew8OuY5SVkB/vRx9UmSi";maia="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGHhPDCG/QG1Z55zp+1o1sxyBc1TGEaP+xUcpu9xIljD";};k3sServers=[systems.ocean];k3sAgents=[ systems.maia ];in{"a.age".publicKeys=k3sAgents;}

@@ -1,0 +1,1 @@
+let systems = { maia = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGHhPDCG/QG1Z55zp+1o1sxyBc1TGEaP+xUcpu9xIljD"; }; k3sServers = []; k3sAgents = [systems.maia]; all = builtins.attrValues systems ++ [ systems.maia/**/systems.maia ]; in { a.publicKeys = all ++ [(systems.maia or "")]; inherit systems; }
