@@ -6,7 +6,7 @@ another language than the tool and shares no code with it, so that a misreading 
 
 Run as `python3 DIRECTORY ARGUMENTS…`, with Python 3.11 and the `openssl` command line and nothing else. What can be
 configured from outside is listed in common/settings.py. Each module says what it leaves out; as a whole the stand-in
-leaves out workloads, networking, several servers, `etcd-snapshot`, `secrets-encrypt`, `crictl` and `ctr`.
+leaves out workloads, networking, `--cluster-reset` and restoring snapshots, `secrets-encrypt`, `crictl` and `ctr`.
 """
 
 import sys
@@ -22,10 +22,10 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print("NAME:\n   k3s - Kubernetes, but small and simple (stand-in)\n\nCOMMANDS:")
-        print("   server, agent, kubectl, token rotate, certificate check")
+        print("   server, agent, kubectl, token rotate, certificate check, etcd-snapshot save|ls|delete")
         return 0
     if argv[0] in ("-v", "--version"):
-        print(f"k3s version {settings.VERSION} (stand-in)")
+        print(f"k3s version {settings.VERSION} (stand-in)\ngo version none (stand-in)")
         return 0
     command = _find(argv)
     if command is None:
@@ -64,8 +64,19 @@ def _find(argv: list[str]) -> tuple[Command, int] | None:
             from admin.certificates import check
 
             return check, 2
+        case ["etcd-snapshot", *_]:
+            return _snapshots(argv)
         case _:
             return None
+
+
+def _snapshots(argv: list[str]) -> tuple[Command, int] | None:
+    from admin import snapshots
+
+    word = argv[1] if len(argv) > 1 else ""
+    commands = {"save": snapshots.save, "ls": snapshots.listed, "list": snapshots.listed, "l": snapshots.listed}
+    command = (commands | {"delete": snapshots.delete}).get(word)
+    return (command, 2) if command else None
 
 
 if __name__ == "__main__":

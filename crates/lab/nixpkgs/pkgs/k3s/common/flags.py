@@ -33,7 +33,7 @@ _EMPTY: dict[Kind, Value] = {Kind.TEXT: "", Kind.NUMBER: 0, Kind.LIST: [], Kind.
 
 @dataclass
 class Flags:
-    """A table of flags: kinds by name, one-letter names, defaults, and the variables that stand in for a flag."""
+    """A table of flags: kinds by name, other names, defaults, and the variables that stand in for a flag."""
 
     kinds: dict[str, Kind]
     short: dict[str, str] = field(default_factory=dict)
@@ -186,6 +186,22 @@ TOKEN_ROTATE = Flags(
     _SHORT,
     {"data-dir": settings.DATA_DIR, "server": f"https://127.0.0.1:{settings.HTTPS_PORT}"},
     {"token": "K3S_TOKEN", "server": "K3S_URL", "data-dir": "K3S_DATA_DIR"},
+)
+ETCD_SNAPSHOT = Flags(
+    _kinds(
+        text="config log node-name data-dir etcd-token etcd-server name etcd-snapshot-dir output",
+        switch="debug etcd-snapshot-compress",
+    ),
+    {
+        "d": "data-dir",
+        "t": "etcd-token",
+        "s": "etcd-server",
+        "dir": "etcd-snapshot-dir",
+        "snapshot-compress": "etcd-snapshot-compress",
+        "o": "output",
+    },
+    {"data-dir": settings.DATA_DIR, "etcd-server": f"https://127.0.0.1:{settings.HTTPS_PORT}"},
+    {"etcd-token": "K3S_TOKEN", "etcd-server": "K3S_URL", "data-dir": "K3S_DATA_DIR"},
 )
 CERTIFICATE_CHECK = Flags(
     _kinds(text="data-dir config output", many="service", switch="debug"),

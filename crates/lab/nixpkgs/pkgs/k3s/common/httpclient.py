@@ -11,8 +11,9 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ from urllib.parse import urlsplit
 from common import pki, settings
 
 TIMEOUT = 10.0
+_NEXT_SERVER = 2.0
+
+Address = tuple[str, int]
 
 
 class TransportError(Exception):
@@ -33,13 +37,17 @@ class TransportError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server's address, and the port of the balancer that it appears to stand behind (None: spoken to directly)."""
+    """A server's address, and the port of the balancer that it appears to stand behind (None: spoken to directly).
+
+    Behind a balancer may be several servers, which are tried in order.
+    """
 
     url: str
     balancer: int | None = None
+    servers: Callable[[], list[Address]] | None = field(default=None, compare=False)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Where to connect to."""
         parts = urlsplit(self.url)
         return parts.hostname or "", parts.port or 443
@@ -126,7 +134,8 @@ class Client:
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self.endpoint.address
-        plain = socket.create_connection((host, port), timeout=self._timeout)
+        plain = self._dial()
+        plain.settimeout(self._timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secure = self._context.wrap_socket(plain, server_hostname=self.endpoint.tls_name)
         if self._trust.ca is not None:
@@ -134,6 +143,14 @@ class Client:
         connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
         connection.sock = secure
         return connection
+
+    def _dial(self) -> socket.socket:
+        """A connection to the first server that takes one."""
+        *others, last = self.endpoint.servers() if self.endpoint.servers else [self.endpoint.address]
+        for address in others:
+            with suppress(OSError):
+                return socket.create_connection(address, timeout=min(_NEXT_SERVER, self._timeout))
+        return socket.create_connection(last, timeout=self._timeout)
 
     def _explain(self, error: Exception) -> tuple[str, bool]:
         """Go's words for an error, and whether the connection was refused."""

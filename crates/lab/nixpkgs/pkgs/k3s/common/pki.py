@@ -19,12 +19,16 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 
-from common import log
+from common import log, settings
 
 CA_DAYS = 3650
-LEAF_DAYS = 365
 RENEW_DAYS = 120
 _DAY = 86400
+_USAGES = {
+    "Certificate Sign": "CertSign",
+    "TLS Web Server Authentication": "ServerAuth",
+    "TLS Web Client Authentication": "ClientAuth",
+}
 
 
 class PkiError(Exception):
@@ -83,23 +87,31 @@ class Authority:
         """The CA's subject."""
         return describe(self.certificate.read_bytes()).subject
 
-    def sign(self, request: bytes, subject: Subject, usage: str, names: list[str], form: str = "DER") -> bytes:
-        """Sign a request under our own subject and names, whatever it asks for; the result carries the CA along."""
+    def sign(
+        self, request: bytes, subject: Subject, usage: str, names: list[str], form: str = "DER", name: str = ""
+    ) -> bytes:
+        """Sign a request under our own subject and names, whatever it asks for; the result carries the CA along.
+
+        The name is that of the file to be, for which the lab may want another validity.
+        """
+        special = settings.certificate_days(name)
+        days = settings.leaf_days() if special is None else special
         extensions = "keyUsage=critical,digitalSignature,keyEncipherment\n" + f"extendedKeyUsage={usage}\n"
         extensions += "authorityKeyIdentifier=keyid\n"
         if names:
             extensions += f"subjectAltName={','.join(map(_alternative_name, names))}\n"
         signer = ["-CA", str(self.certificate), "-CAkey", str(self.key)]
-        certificate = _sign(request, subject, extensions, LEAF_DAYS, signer, form)
-        log.info(f"certificate {subject} signed by {self.subject}: {_validity(LEAF_DAYS)}")
+        certificate = _sign(request, subject, extensions, days, signer, form)
+        log.info(f"certificate {subject} signed by {self.subject}: {_validity(days)}")
         return certificate + self.certificate.read_bytes()
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the first certificate of a PEM bundle says; times are seconds since the epoch."""
+    """What the first certificate of a PEM bundle says; times are seconds since the epoch, usages are K3s' words."""
 
     subject: str
+    usages: tuple[str, ...]
     not_before: int
     not_after: int
     names: frozenset[str]
@@ -121,11 +133,11 @@ def ensure_leaf(authority: Authority, stem: Path, subject: Subject, usage: str, 
     certificate, key = stem.with_name(stem.name + ".crt"), stem.with_name(stem.name + ".key")
     if certificate.exists() and key.exists():
         known = describe(certificate.read_bytes())
-        fresh = known.not_after - time.time() > RENEW_DAYS * _DAY
+        fresh = known.not_after - time.time() > RENEW_DAYS * _DAY and settings.certificate_days(stem.name) is None
         if fresh and frozenset(map(_canonical, names)) <= known.names:
             return
     ensure_key(key)
-    certificate.write_bytes(authority.sign(_request(key, subject), subject, usage, names, "PEM"))
+    certificate.write_bytes(authority.sign(_request(key, subject), subject, usage, names, "PEM", stem.name))
     certificate.chmod(0o644)
 
 
@@ -136,12 +148,14 @@ def split(bundle: bytes) -> list[bytes]:
 
 def describe(bundle: bytes) -> Description:
     """Read subject, validity and alternative names of the first certificate in a PEM bundle."""
-    options = ["-noout", "-subject", "-startdate", "-enddate", "-ext", "subjectAltName", "-nameopt", "RFC2253"]
+    wanted = "subjectAltName,keyUsage,extendedKeyUsage"
+    options = ["-noout", "-subject", "-startdate", "-enddate", "-ext", wanted, "-nameopt", "RFC2253"]
     text = _openssl(["x509", *options], bundle).decode()
     found = {name: _line(text, name) for name in ("subject", "notBefore", "notAfter")}
     names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", text)
     return Description(
         subject=found["subject"],
+        usages=tuple(word for said, word in _USAGES.items() if said in text) or ("Unknown",),
         not_before=_time(found["notBefore"]),
         not_after=_time(found["notAfter"]),
         names=frozenset(map(_canonical, names)),

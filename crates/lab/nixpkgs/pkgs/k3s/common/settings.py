@@ -1,15 +1,20 @@
 """Version, paths and periods of the stand-in.
 
-Everything a lab may want to bend is an environment variable read here and nowhere else, so that the list below is
-complete:
+Everything a lab may want to bend is read here and nowhere else, so that the list below is complete: from the
+environment, or from lines NAME=VALUE of the file `/etc/rancher/stand-in.env`, which is quicker to reach on a machine
+that runs:
 
 K3S_STANDIN_VERSION        the version to claim (the wrapper bakes it; two versions can live in one lab)
-K3S_STANDIN_ETC            in place of /etc/rancher (tests run several nodes on one machine)
+K3S_STANDIN_ETC            in place of /etc/rancher (tests run several nodes on one machine; not from the file)
 K3S_STANDIN_NODE_GRACE     seconds without a renewed lease until a node is Unknown; real: 40, here: 6
 K3S_STANDIN_CLOCK_SKEW     seconds added to this process's idea of now when it judges certificates, because machines
                            of one lab share one kernel clock and none of them can really be set wrong
 K3S_STANDIN_NODE_IDENTITY  1: a restarting agent also presents its kubelet certificate to the supervisor, as K3s since
                            2023 does, and then gets in even with a wrong token. Off: a wrong token shows at restart.
+K3S_STANDIN_CERT_DAYS      NAME=DAYS,…: how long the certificates of these file names (`client-admin`,
+                           `serving-kubelet`) hold when they are next made, which is then at each start; below zero
+                           they are expired.
+                           For all others there is K3s' own CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS, else 365.
 """
 
 import os
@@ -17,11 +22,25 @@ import platform
 import re
 from pathlib import Path
 
-VERSION = os.environ.get("K3S_STANDIN_VERSION", "v1.34.2+k3s1")
 ETC = Path(os.environ.get("K3S_STANDIN_ETC", "/etc/rancher"))
-NODE_GRACE = float(os.environ.get("K3S_STANDIN_NODE_GRACE", "6"))
-CLOCK_SKEW = float(os.environ.get("K3S_STANDIN_CLOCK_SKEW", "0"))
-NODE_IDENTITY = os.environ.get("K3S_STANDIN_NODE_IDENTITY") == "1"
+
+
+def _given() -> dict[str, str]:
+    """The file's lines, then the environment, which wins."""
+    try:
+        lines = (ETC / "stand-in.env").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs} | dict(os.environ)
+
+
+_GIVEN = _given()
+VERSION = _GIVEN.get("K3S_STANDIN_VERSION", "v1.34.2+k3s1")
+NODE_GRACE = float(_GIVEN.get("K3S_STANDIN_NODE_GRACE", "6"))
+CLOCK_SKEW = float(_GIVEN.get("K3S_STANDIN_CLOCK_SKEW", "0"))
+NODE_IDENTITY = _GIVEN.get("K3S_STANDIN_NODE_IDENTITY") == "1"
+_CERT_DAYS = dict(one.split("=") for one in _GIVEN.get("K3S_STANDIN_CERT_DAYS", "").split(",") if "=" in one)
 
 DATA_DIR = "/var/lib/rancher/k3s"
 KUBECONFIG = ETC / "k3s" / "k3s.yaml"
@@ -31,6 +50,14 @@ NODE_PASSWORD = ETC / "node" / "password"
 LEASE_PERIOD = 1.0
 STATUS_PERIOD = 2.0
 
+# etcd among servers. Real: a heartbeat each 0.5 s, elections after 5 s to 10 s, requests given up after 7 s.
+ETCD_CLIENT_PORT = 2379
+ETCD_PEER_PORT = 2380
+ETCD_HEARTBEAT = 0.25
+ETCD_LEASE = 2.5
+ETCD_ELECTION = 2.5
+ETCD_REQUEST = 7.0
+
 HTTPS_PORT = 6443
 BALANCER_PORT = 6444
 CLUSTER_CIDR = "10.42.0.0/16"
@@ -38,6 +65,18 @@ SERVICE_CIDR = "10.43.0.0/16"
 SERVICE_ADDRESS = "10.43.0.1"
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def certificate_days(name: str) -> int | None:
+    """How long a certificate of this file name shall hold; None if nobody said."""
+    days = _CERT_DAYS.get(name)
+    return None if days is None else int(days)
+
+
+def leaf_days() -> int:
+    """How long all other leaf certificates hold when they are made."""
+    days = _GIVEN.get("CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS", "")
+    return int(days) if days.isdecimal() and int(days) > 0 else 365
 
 
 def kubernetes_minor() -> int:

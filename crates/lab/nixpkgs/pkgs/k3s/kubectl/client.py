@@ -105,10 +105,17 @@ def _failure(reply: Reply) -> Failure:
     except ValueError:
         status = {}
     if not isinstance(status, dict) or status.get("kind") != "Status":
-        return Failure(f"Error from server: {reply.body.decode(errors='replace').strip() or reply.reason}")
+        text = reply.body.decode(errors="replace").strip() or "unknown"
+        if reply.status == 500:
+            # Go's %q; the words are client-go's.
+            quoted = json.dumps(text, ensure_ascii=False)
+            said = f"an error on the server ({quoted}) has prevented the request from succeeding"
+            return Failure(f"Error from server (InternalError): {said}")
+        return Failure(f"Error from server: {text}")
     if status.get("code") == 401:
         return Failure("error: You must be logged in to the server (Unauthorized)")
-    return Failure(f"Error from server ({status['reason']}): {status['message']}")
+    reason = f" ({status['reason']})" if status.get("reason") else ""
+    return Failure(f"Error from server{reason}: {status['message']}")
 
 
 def _refused(address: str) -> str:

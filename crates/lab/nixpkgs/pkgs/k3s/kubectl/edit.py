@@ -1,4 +1,4 @@
-"""`kubectl label`, `taint`, `cordon`, `uncordon`, `drain` and `delete`: what changes nodes."""
+"""`kubectl label`, `taint`, `cordon`, `uncordon` and `delete`: what changes nodes. For `drain` see drain.py."""
 
 import re
 import sys
@@ -66,18 +66,8 @@ def cordon(arguments: Arguments, unschedulable: bool) -> None:
     """`cordon NAME` and `uncordon NAME`."""
     verb = "cordon" if unschedulable else "uncordon"
     api = Api(arguments)
-    for name in _node_names(arguments, verb):
-        _set_unschedulable(api, name, unschedulable)
-
-
-def drain(arguments: Arguments) -> None:
-    """`drain NAME`: cordons; there are no pods to evict."""
-    names = _node_names(arguments, "drain")
-    api = Api(arguments)
-    for name in names:
-        _set_unschedulable(api, name, True)
-    for name in names:
-        print(f"node/{name} drained")
+    for name in node_names(arguments, verb):
+        set_unschedulable(api, name, unschedulable)
 
 
 def delete(arguments: Arguments) -> None:
@@ -153,13 +143,15 @@ def _retaint(
     return after, kinds.pop() if len(kinds) == 1 else "modified"
 
 
-def _node_names(arguments: Arguments, verb: str) -> list[str]:
+def node_names(arguments: Arguments, verb: str) -> list[str]:
+    """The nodes that `cordon`, `uncordon` and `drain` name."""
     if not arguments.words and not arguments.text("selector"):
         raise Failure(f"error: USAGE: {verb} NODE [flags]\nSee 'kubectl {verb} -h' for help and examples")
     return [word.removeprefix("node/") for word in arguments.words]
 
 
-def _set_unschedulable(api: Api, name: str, wanted: bool) -> None:
+def set_unschedulable(api: Api, name: str, wanted: bool) -> None:
+    """Cordon a node or undo that, and say so."""
     node = api.get(NODES.path(name=name))
     word = "cordoned" if wanted else "uncordoned"
     if bool(node.get("spec", {}).get("unschedulable")) == wanted:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from common import settings
 from kubectl import edit, show
 from kubectl.arguments import Arguments, Failure, parse
+from kubectl.drain import drain
 
 _VERBS: dict[str, Callable[[Arguments], None]] = {
     "get": show.get,
@@ -18,7 +19,7 @@ _VERBS: dict[str, Callable[[Arguments], None]] = {
     "taint": edit.taint,
     "cordon": lambda arguments: edit.cordon(arguments, True),
     "uncordon": lambda arguments: edit.cordon(arguments, False),
-    "drain": edit.drain,
+    "drain": drain,
     "delete": edit.delete,
 }
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from common import flags, jointoken, log, settings, stopping
 from common.flags import Parsed
-from common.httpclient import Endpoint
 from common.log import CommandError
 from node import host, join
+from node.balancer import Balancer
 from node.kubelet import Kubelet, NodeSettings, parse_labels, parse_taints
 
 
@@ -29,12 +29,13 @@ def run(argv: list[str]) -> None:
         raise CommandError(f"only https:// URLs are supported, invalid scheme: {given.text('server')}")
     node = node_settings(given, ["agent", *argv])
     log.info(f"Starting k3s agent {settings.VERSION} (stand-in)")
-    endpoint = Endpoint(given.text("server"), balancer=given.number("lb-server-port"))
-    _announce_balancer(endpoint)
     agent_dir = Path(given.text("data-dir")) / "agent"
+    balancer = Balancer(given.text("server"), given.number("lb-server-port"), agent_dir)
+    endpoint = balancer.endpoint
     membership = join.join(
         join.Joining(endpoint, token, agent_dir, node.name, node.addresses, given.text("flannel-iface"))
     )
+    balancer.watch(lambda: membership.trust)
     log.info(f"Running kubelet --hostname-override={node.name} --node-ip={','.join(node.addresses)}")
     kubelet = Kubelet(node, endpoint, membership.trust)
     threading.Thread(target=kubelet.run, name="kubelet", daemon=True).start()
@@ -56,11 +57,4 @@ def node_settings(given: Parsed, arguments: list[str]) -> NodeSettings:
         taints=parse_taints(given.list("node-taint")),
         arguments=arguments,
         runtime_socket=given.text("container-runtime-endpoint"),
-    )
-
-
-def _announce_balancer(endpoint: Endpoint) -> None:
-    host_, port = endpoint.address
-    log.info(
-        f"Running load balancer k3s-agent-load-balancer 127.0.0.1:{endpoint.balancer} -> [] [default: {host_}:{port}]"
     )

@@ -65,7 +65,7 @@ def join(joining: Joining) -> Membership:
         stopping.pause(_CONFIG_PERIOD * (1 + random.random()))
 
 
-def validate(endpoint: Endpoint, token: JoinToken) -> bytes:
+def validate(endpoint: Endpoint, token: JoinToken, warn: bool = True) -> bytes:
     """The server's CA bundle, proved to be that of the server and, if the token says so, of the token."""
     try:
         bundle = _cacerts(endpoint, Trust(None))
@@ -79,7 +79,7 @@ def validate(endpoint: Endpoint, token: JoinToken) -> bytes:
     if token.ca_hash and token.ca_hash != actual:
         text = f"token CA hash does not match the Cluster CA certificate hash: {token.ca_hash} != {actual}"
         raise JoinError(text)
-    if not token.ca_hash:
+    if warn and not token.ca_hash:
         log.warning(
             "Cluster CA certificate is not trusted by the host CA bundle, but the token does not include a CA hash. "
             "Use the full token from the server's node-token file to enable Cluster CA validation."
@@ -96,7 +96,7 @@ def login(token: JoinToken, user: str) -> dict[str, str]:
 
 def _cacerts(endpoint: Endpoint, trust: Trust) -> bytes:
     with closing(Client(endpoint, trust)) as client:
-        return _body(endpoint, "/cacerts", client.request("GET", "/cacerts"))
+        return body(endpoint, "/cacerts", client.request("GET", "/cacerts"))
 
 
 def _validated_for_good(joining: Joining) -> JoinToken:
@@ -118,7 +118,7 @@ def _configure(joining: Joining, token: JoinToken) -> Membership:
     with closing(Client(endpoint, _trust(joining, bundle))) as client:
 
         def fetch(path: str) -> bytes:
-            return _body(endpoint, path, client.request("GET", path, headers))
+            return body(endpoint, path, client.request("GET", path, headers))
 
         try:
             json.loads(fetch("/v1-k3s/config"))
@@ -173,7 +173,7 @@ def _node_password() -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _body(endpoint: Endpoint, path: str, reply: Reply) -> bytes:
+def body(endpoint: Endpoint, path: str, reply: Reply) -> bytes:
     """The body of a good reply; otherwise what the server said, or its status."""
     if reply.ok:
         return reply.body

@@ -9,15 +9,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from server import patches, resources
-from server.messages import Refusal, Reply, Request, json_reply, text_reply
+from common import settings
+from datastore.keys import Unavailable
+from server import health, patches, resources
+from server.messages import Refusal, Reply, Request, json_reply
 from server.objects import Exists, Missing, Object, Store, Worth
 from server.resources import Target
 from server.selectors import matches
 from server.tables import table
 
 _WATCH_LIMIT = 300.0
-_HEALTH = ("/readyz", "/livez", "/healthz")
+_HEALTH_PATIENCE = 2.0
 
 
 class Api:
@@ -34,8 +36,8 @@ class Api:
             raise Refusal(503, "apiserver not ready")
         if request.identity is None:
             raise Refusal(401, "Unauthorized")
-        if request.path in _HEALTH:
-            return text_reply("ok")
+        if request.path in health.PATHS:
+            return health.answer(request.path, request.query, self._store.available(_HEALTH_PATIENCE))
         if request.path == "/version":
             return json_reply(resources.version())
         document = resources.discovery(request.path.rstrip("/") or "/")
@@ -46,9 +48,13 @@ class Api:
             raise Refusal(404, "the server could not find the requested resource", details={})
         _authorize(request, target)
         try:
+            if not self._store.available(settings.ETCD_REQUEST):
+                raise Unavailable
             return self._dispatch(request, target)
         except Missing as error:
             raise _not_found(target, str(error)) from error
+        except Unavailable as error:
+            raise Refusal(500, str(error), reason="") from error
 
     def _dispatch(self, request: Request, target: Target) -> Reply:
         named = bool(target.name)

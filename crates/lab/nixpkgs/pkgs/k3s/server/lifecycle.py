@@ -1,9 +1,10 @@
 """The node controller: notices nodes that fell silent, keeps the taints that follow, clears up after deleted nodes.
 
 A node is silent when its lease was not renewed and its status not posted for the grace time, counted on this server's
-own clock from the last change it saw; real: 40 s, here `settings.NODE_GRACE`. So a restarted server gives every node
-a fresh start. The `node.kubernetes.io/…` taints are kept because whoever compares a Node's taints with a fleet file
-must meet them. Left out: evicting pods, and K3s' ten minutes of patience with passwords of nodes that never came.
+own clock from the last change it saw; real: 40 s, here `settings.NODE_GRACE`. So a restarted server, or another one
+that takes over the lead, gives every node a fresh start. The `node.kubernetes.io/…` taints are kept because whoever
+compares a Node's taints with a fleet file must meet them. Left out: evicting pods, and K3s' ten minutes of patience
+with passwords of nodes that never came.
 """
 
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 from common import log, settings
 from common.clock import now
+from datastore.keys import Datastore, Unavailable
 from server import nodepassword
 from server.objects import Missing, Object, Store
 
@@ -20,15 +22,16 @@ _PERIOD = 0.25
 _UNREACHABLE = "node.kubernetes.io/unreachable"
 _NOT_READY = "node.kubernetes.io/not-ready"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+_OF_KUBELET = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _OURS = (_UNREACHABLE, _NOT_READY, _UNSCHEDULABLE)
 
 
 class NodeController:
     """Looks at all nodes a few times a second."""
 
-    def __init__(self, store: Store) -> None:
-        """Watch over the nodes of a store, from `start` on."""
-        self._store = store
+    def __init__(self, store: Store, datastore: Datastore) -> None:
+        """Watch over the nodes of a store, from `start` on, while this server is the one to do so."""
+        self._store, self._datastore = store, datastore
         self._seen: dict[str, tuple[Any, float]] = {}
         self._stop = threading.Event()
 
@@ -42,11 +45,15 @@ class NodeController:
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD):
+            if not self._datastore.leading:
+                self._seen.clear()
+                continue
             nodes = self._store.list("nodes")
-            for node in nodes:
-                with suppress(Missing):  # Deleted meanwhile; the next look clears up.
-                    self._look_at(node)
-            self._clear_up({node["metadata"]["name"] for node in nodes})
+            with suppress(Unavailable):
+                for node in nodes:
+                    with suppress(Missing):  # Deleted meanwhile; the next look clears up.
+                        self._look_at(node)
+                self._clear_up({node["metadata"]["name"] for node in nodes})
 
     def _look_at(self, node: Object) -> None:
         name = node["metadata"]["name"]
@@ -76,15 +83,19 @@ def _condition(node: Object, kind: str) -> Object:
 
 
 def _silenced(node: Object) -> Object:
-    """The node with all its conditions unknown. Its last heartbeat stays what it was."""
+    """The node with all that its kubelet says unknown. Its last heartbeat stays what it was."""
     status = node.setdefault("status", {})
-    for condition in status.setdefault("conditions", [{"type": "Ready"}]):
-        condition.update(
-            status="Unknown",
-            reason="NodeStatusUnknown",
-            message="Kubelet stopped posting node status.",
-            lastTransitionTime=now(),
-        )
+    conditions = status.setdefault("conditions", [])
+    if not _condition(node, "Ready"):
+        conditions.append({"type": "Ready"})
+    for condition in conditions:
+        if condition["type"] in _OF_KUBELET:
+            condition.update(
+                status="Unknown",
+                reason="NodeStatusUnknown",
+                message="Kubelet stopped posting node status.",
+                lastTransitionTime=now(),
+            )
     return node
 
 

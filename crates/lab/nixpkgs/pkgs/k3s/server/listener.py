@@ -1,12 +1,14 @@
 """The TLS listener: one port for the supervisor and the Kubernetes API, a thread for each connection.
 
-A client certificate is asked for and never demanded, because agents come first with a password and later with a
-certificate. The handshake runs in the connection's own thread, so that a client which never speaks holds up nobody.
-Difference to K3s: a certificate of a foreign CA fails the handshake instead of being answered with 401.
+A client certificate is asked for and, but among etcd's members, never demanded: agents come first with a password and
+later with a certificate. The handshake runs in the connection's own thread, so that a client which never speaks holds
+up nobody. A certificate outside its time is let in and counts as none, so it is answered with 401, as by K3s.
+Difference to K3s: one of a foreign CA fails the handshake.
 """
 
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,7 @@ from server.messages import Identity, Refusal, Reply, Request
 _HANDSHAKE_TIMEOUT = 10.0
 _IDLE_TIMEOUT = 120.0
 _BODY_LIMIT = 3 * 1024 * 1024
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name.
 
 Handle = Callable[[Request], Reply]
 
@@ -29,13 +32,23 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], certificate: Path, key: Path, client_ca: Path, handle: Handle) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        certificate: Path,
+        key: Path,
+        client_ca: Path,
+        handle: Handle,
+        certificate_required: bool = False,
+    ) -> None:
         """Bind address; OSError if that fails."""
         self.handle = handle
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         context.load_verify_locations(client_ca)
-        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_mode = ssl.CERT_REQUIRED if certificate_required else ssl.CERT_OPTIONAL
+        if not certificate_required:
+            context.verify_flags |= _NO_CHECK_TIME
         super().__init__(address, _Handler)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
@@ -110,8 +123,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _identity(certificate: dict[str, Any]) -> Identity | None:
-    """The user and groups of a verified client certificate: common name and organizations."""
+    """The user and groups of a verified client certificate within its time: common name and organizations."""
+    if not certificate or not _now_within(certificate):
+        return None
     fields = [pair for part in certificate.get("subject", ()) for pair in part]
     name = next((value for key, value in fields if key == "commonName"), "")
     groups = tuple(value for key, value in fields if key == "organizationName")
     return Identity(name, groups) if name else None
+
+
+def _now_within(certificate: dict[str, Any]) -> bool:
+    start, end = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))
+    return start <= time.time() <= end

@@ -68,10 +68,13 @@ class Reply:
 class Refusal(Exception):
     """An error that is answered with a Status object."""
 
-    def __init__(self, status: int, message: str, reason: str = "", details: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, reason: str | None = None, details: dict[str, str] | None = None
+    ) -> None:
+        """An error; its reason follows from the status unless it is given. An empty one is left out."""
         super().__init__(message)
         self.status = status
-        self.reason = reason or _REASONS.get(status, "Unknown")
+        self.reason = _REASONS.get(status, "Unknown") if reason is None else reason
         self.details = details
 
     def reply(self) -> Reply:
@@ -82,7 +85,7 @@ class Refusal(Exception):
             "metadata": {},
             "status": "Failure",
             "message": str(self),
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             "code": self.status,
         }
         if self.details:

@@ -1,24 +1,24 @@
-"""The Kubernetes objects of the cluster: nodes, secrets and leases, in memory and in `db/state.json`.
+"""The Kubernetes objects of the cluster: nodes, secrets and leases, as keys of a datastore.
 
-One lock, whole objects in and out as copies, a counter as resource version. What must survive a crash is written at
-once; mere heartbeats are not, since the next one is never far. Left out: everything of etcd that no client
-here can see.
+Whole objects in and out, as copies. An object's resource version is the datastore's revision of its key, so it is the
+same on every server. A change is prepared from this server's copy and tried again if another server was quicker. Left
+out: everything of etcd that no client here can see.
 """
 
 import copy
-import json
-import threading
-import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from common.clock import now
-from common.files import write_atomic
+from datastore.keys import Conflict, Datastore, Operation, Unavailable
 
 Object = dict[str, Any]
 Worth = Callable[[Object, Object], bool]
+
+_ROOT = "/registry/"
+_TRIES = 20
+_FIXED = ("uid", "creationTimestamp", "resourceVersion", "name", "namespace")
 
 
 class Missing(Exception):
@@ -32,26 +32,23 @@ class Exists(Exception):
 class Store:
     """Objects by resource and key. A key is a name, or `namespace/name`."""
 
-    def __init__(self, path: Path) -> None:
-        """Load path, or begin empty."""
-        self._path = path
-        self._changed = threading.Condition(threading.RLock())
-        self._version = 1
-        self._objects: dict[str, dict[str, Object]] = {}
-        if path.exists():
-            state = json.loads(path.read_text(encoding="utf-8"))
-            self._version, self._objects = state["version"], state["objects"]
+    def __init__(self, datastore: Datastore) -> None:
+        """Keep the objects in a datastore."""
+        self._datastore = datastore
 
     @property
     def version(self) -> int:
         """The version of the newest change."""
-        with self._changed:
-            return self._version
+        return self._datastore.keys.revision
+
+    def available(self, timeout: float = 0.0) -> bool:
+        """Whether the datastore answers, or comes to within a time."""
+        return self._datastore.available(timeout)
 
     def find(self, resource: str, key: str) -> Object | None:
         """A copy of an object, or None."""
-        with self._changed:
-            return copy.deepcopy(self._objects.get(resource, {}).get(key))
+        revision, value = self._datastore.keys.get(_path(resource, key))
+        return None if value is None else _object(revision, value)
 
     def get(self, resource: str, key: str) -> Object:
         """A copy of an object; Missing if there is none."""
@@ -62,59 +59,62 @@ class Store:
 
     def list(self, resource: str) -> list[Object]:
         """Copies of all objects of a resource, by name."""
-        with self._changed:
-            found = self._objects.get(resource, {})
-            return [copy.deepcopy(found[key]) for key in sorted(found)]
+        return [_object(revision, value) for _, revision, value in self._datastore.keys.under(_path(resource, ""))]
 
     def create(self, resource: str, key: str, given: Object, durable: bool = True) -> Object:
         """Add an object; Exists if its name is taken."""
-        with self._changed:
-            if key in self._objects.setdefault(resource, {}):
-                raise Exists(key)
-            fresh = copy.deepcopy(given)
-            metadata = fresh.setdefault("metadata", {})
-            metadata["uid"] = str(uuid.uuid4())
-            metadata["creationTimestamp"] = now()
-            return self._put(resource, key, fresh, durable)
+        fresh = copy.deepcopy(given)
+        fresh.setdefault("metadata", {}).update(uid=str(uuid.uuid4()), creationTimestamp=now())
+        try:
+            self._commit(resource, key, fresh, 0, durable)
+        except Conflict as conflict:
+            raise Exists(key) from conflict
+        return self.get(resource, key)
 
     def change(
         self, resource: str, key: str, change: Callable[[Object], Object], durable: Worth = lambda _before, _after: True
     ) -> Object:
         """Replace an object by change(copy of it). Nothing counts as changed if the result is the same."""
-        with self._changed:
+        for _ in range(_TRIES):
             before = self.get(resource, key)
             after = change(copy.deepcopy(before))
-            for fixed in ("uid", "creationTimestamp", "resourceVersion", "name", "namespace"):
+            for fixed in _FIXED:
                 if fixed in before["metadata"]:
                     after["metadata"][fixed] = before["metadata"][fixed]
-            return before if after == before else self._put(resource, key, after, durable(before, after))
+            if after == before:
+                return before
+            try:
+                self._commit(resource, key, after, int(before["metadata"]["resourceVersion"]), durable(before, after))
+                return self.get(resource, key)
+            except Conflict:
+                continue
+        raise Unavailable("etcdserver: too many requests")
 
     def delete(self, resource: str, key: str) -> Object:
         """Remove an object; Missing if there is none."""
-        with self._changed:
+        for _ in range(_TRIES):
             gone = self.get(resource, key)
-            del self._objects[resource][key]
-            self._version += 1
-            self.save()
-            self._changed.notify_all()
-            return gone
+            try:
+                self._commit(resource, key, None, int(gone["metadata"]["resourceVersion"]))
+                return gone
+            except Conflict:
+                continue
+        raise Unavailable("etcdserver: too many requests")
 
     def wait(self, version: int, timeout: float) -> bool:
         """Wait until something is newer than version; False when the time is up first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._version > version, timeout)
+        return self._datastore.keys.wait(version, timeout)
 
-    def save(self) -> None:
-        """Write everything to disk."""
-        with self._changed:
-            state = {"saved": time.time(), "version": self._version, "objects": self._objects}
-            write_atomic(self._path, json.dumps(state, separators=(",", ":")))
+    def _commit(self, resource: str, key: str, value: Object | None, revision: int, durable: bool = True) -> None:
+        path = _path(resource, key)
+        self._datastore.commit(Operation({path: value}, {path: revision}), durable)
 
-    def _put(self, resource: str, key: str, value: Object, durable: bool) -> Object:
-        self._version += 1
-        value["metadata"]["resourceVersion"] = str(self._version)
-        self._objects.setdefault(resource, {})[key] = value
-        if durable:
-            self.save()
-        self._changed.notify_all()
-        return copy.deepcopy(value)
+
+def _path(resource: str, key: str) -> str:
+    return f"{_ROOT}{resource}/{key}"
+
+
+def _object(revision: int, value: Object) -> Object:
+    found = copy.deepcopy(value)
+    found["metadata"]["resourceVersion"] = str(revision)
+    return found

@@ -11,13 +11,17 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
-from common import log, settings
+from common import log
 from common.jointoken import TokenError, server_password
 from common.pki import Authority, PkiError, Subject
-from server import nodepassword
+from datastore.etcd import Etcd
+from datastore.keys import Unavailable
+from node.kubelet import NodeSettings
+from server import membership, nodepassword, snapshots
+from server.bootstrap import Files
 from server.messages import Refusal, Reply, Request, json_reply, text_reply
 from server.objects import Store
 from server.passwd import NODE, ROLES, SERVER, Passwords
@@ -34,11 +38,13 @@ class Site:
     server_ca: Authority
     client_ca: Authority
     store: Store
+    etcd: Etcd | None
     passwords: Passwords
     https_port: int
-    flannel_backend: str
-    cluster_domain: str
-    local_node: str
+    critical: dict[str, Any]
+    node: NodeSettings
+    snapshots: snapshots.Snapshots
+    hand_out: Callable[[str, str], Files]
     rotate: Callable[[str], None]
 
 
@@ -55,12 +61,14 @@ class Supervisor:
             "server-ca.crt": lambda _: text_reply(site.server_ca.certificate.read_bytes()),
             "serving-kubelet.crt": self._serving_certificate,
             "client-kubelet.crt": self._client_certificate,
-            "apiservers": lambda _: json_reply([]),
+            "apiservers": self._apiservers,
             "readyz": self._readyz,
         }
         self._server_paths: dict[str, Callable[[Request], Reply]] = {
             "server-bootstrap": self._server_bootstrap,
             "token": self._rotate,
+            "/db/info": self._members,
+            "/db/snapshot": lambda request: snapshots.answer(site.etcd, site.snapshots, site.node.name, request.json()),
         }
 
     def handle(self, request: Request) -> Reply | None:
@@ -69,7 +77,7 @@ class Supervisor:
             return text_reply("pong")
         if request.path == "/cacerts":
             return text_reply(self._site.server_ca.certificate.read_bytes())
-        name = request.path.removeprefix(_PREFIX) if request.path.startswith(_PREFIX) else ""
+        name = request.path.removeprefix(_PREFIX) if request.path.startswith((_PREFIX, "/db/")) else ""
         try:
             if name in self._server_paths:
                 self._authorize(request, {ROLES[SERVER]})
@@ -77,9 +85,10 @@ class Supervisor:
             if name in self._agent_paths:
                 self._authorize(request, {ROLES[NODE], _NODES})
                 return self._agent_paths[name](request)
-        except Refusal as refusal:
+        except (Refusal, Unavailable) as error:
+            refusal = error if isinstance(error, Refusal) else Refusal(500, str(error))
             log.error(f"Sending HTTP/1.1 {refusal.status} response to {request.remote}: {refusal}")
-            raise
+            raise refusal from error
         return None
 
     def _authorize(self, request: Request, roles: set[str]) -> None:
@@ -97,32 +106,28 @@ class Supervisor:
             raise Refusal(403, "forbidden")
 
     def _password_role(self, header: str) -> str:
-        kind, _, encoded = header.partition(" ")
-        if kind.lower() != "basic":
-            return ""
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-        return ROLES.get(user, "") if self._site.passwords.accepts(user, password) else ""
+        user, password = _basic(header)
+        return ROLES.get(user, "") if user and self._site.passwords.accepts(user, password) else ""
 
     def _config(self, _: Request) -> Reply:
+        port = self._site.https_port
+        ports = {"HTTPSPort": port, "SupervisorPort": port, "APIServerPort": port + 1, "AdvertisePort": port}
+        return json_reply({**ports, "DisableKubeProxy": False, **self._site.critical})
+
+    def _apiservers(self, _: Request) -> Reply:
+        """Where API servers are: what the balancers of agents learn of."""
         site = self._site
-        return json_reply(
-            {
-                "HTTPSPort": site.https_port,
-                "SupervisorPort": site.https_port,
-                "APIServerPort": site.https_port + 1,
-                "AdvertisePort": site.https_port,
-                "ClusterDomain": site.cluster_domain,
-                "ClusterDNS": "10.43.0.10",
-                "ClusterIPRange": _network(settings.CLUSTER_CIDR),
-                "ServiceIPRange": _network(settings.SERVICE_CIDR),
-                "FlannelBackend": site.flannel_backend,
-                "EgressSelectorMode": "agent",
-                "DisableKubeProxy": False,
-            }
-        )
+        if site.etcd is None:
+            return json_reply([f"{site.node.addresses[0]}:{site.https_port}"])
+        return json_reply(sorted(one["api"] for one in site.etcd.members().values() if not one["learner"]))
+
+    def _members(self, _: Request) -> Reply:
+        etcd = self._site.etcd
+        if etcd is None:
+            raise Refusal(400, "etcd datastore disabled")
+        if not etcd.available(2.0):
+            raise Refusal(500, "failed to get etcd MemberList: context deadline exceeded")
+        return json_reply(membership.shown(etcd))
 
     def _serving_certificate(self, request: Request) -> Reply:
         node = self._node(request)
@@ -130,17 +135,19 @@ class Supervisor:
         if not all(map(_is_address, addresses)):
             raise Refusal(500, "invalid node IP address <nil>")
         names = [node, "localhost", "127.0.0.1", *addresses]
-        return self._sign(request, self._site.server_ca, Subject(node), "serverAuth", names)
+        return self._sign(request, self._site.server_ca, Subject(node), "serverAuth", names, "serving-kubelet")
 
     def _client_certificate(self, request: Request) -> Reply:
         subject = Subject(f"system:node:{self._node(request)}", _NODES)
-        return self._sign(request, self._site.client_ca, subject, "clientAuth", [])
+        return self._sign(request, self._site.client_ca, subject, "clientAuth", [], "client-kubelet")
 
-    def _sign(self, request: Request, ca: Authority, subject: Subject, usage: str, names: list[str]) -> Reply:
+    def _sign(
+        self, request: Request, ca: Authority, subject: Subject, usage: str, names: list[str], file: str
+    ) -> Reply:
         if request.method != "POST" or not request.body:
             raise Refusal(400, "the stand-in signs only what comes with a signing request")
         try:
-            return text_reply(ca.sign(request.body, subject, usage, names))
+            return text_reply(ca.sign(request.body, subject, usage, names, name=file))
         except PkiError as error:
             raise Refusal(500, f"Internal error occurred: {error}") from error
 
@@ -155,7 +162,7 @@ class Supervisor:
             raise Refusal(400, "node password not set")
         self._check_identity(request, name)
         # The server's own node comes before the core is ready and must get in, or the core never would be.
-        local = not self.core_ready and name == self._site.local_node
+        local = not self.core_ready and name == self._site.node.name
         if not self.core_ready and not local:
             raise Refusal(503, "runtime core not ready")
         try:
@@ -182,8 +189,10 @@ class Supervisor:
         return text_reply("ok")
 
     def _server_bootstrap(self, request: Request) -> Reply:
-        log.warning(f"Received HTTP bootstrap request from {request.remote}, but embedded etcd is not enabled.")
-        raise Refusal(400, "etcd disabled")
+        if self._site.etcd is None:
+            log.warning(f"Received HTTP bootstrap request from {request.remote}, but embedded etcd is not enabled.")
+            raise Refusal(400, "etcd disabled")
+        return json_reply(self._site.hand_out(_basic(request.header("Authorization"))[1], request.remote))
 
     def _rotate(self, request: Request) -> Reply:
         if request.method != "PUT":
@@ -207,7 +216,11 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _network(cidr: str) -> dict[str, Any]:
-    """A network as Go's encoding/json shows a net.IPNet."""
-    network = ip_network(cidr)
-    return {"IP": str(network.network_address), "Mask": base64.b64encode(network.netmask.packed).decode()}
+def _basic(header: str) -> tuple[str, str]:
+    """User and password of an Authorization header; empty if it has none."""
+    kind, _, encoded = header.partition(" ")
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return (user, password) if kind.lower() == "basic" else ("", "")

@@ -7,6 +7,7 @@ Whatever a test starts is ended by its process id when the test ends.
 import http.client
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 STAND_IN = Path(__file__).resolve().parent.parent
-PATIENCE = 8.0
+PATIENCE = 20.0
 
 # Compiled modules are shared by all processes of a run, outside the source: half of a start is compiling.
 _CACHE_DIRECTORY = tempfile.TemporaryDirectory(prefix="k3s-stand-in-cache.")
@@ -66,7 +67,7 @@ class Machine:
             env=self.env | env,
             capture_output=True,
             text=True,
-            timeout=15,
+            timeout=30,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -135,8 +136,8 @@ class Machine:
 class Server(Machine):
     """A server, with the clients a test needs."""
 
-    def __init__(self, root: Path, name: str = "ocean", **env: str) -> None:
-        super().__init__(root, name, "127.0.0.1", **env)
+    def __init__(self, root: Path, name: str = "ocean", address: str = "127.0.0.1", **env: str) -> None:
+        super().__init__(root, name, address, **env)
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.dir = self.data / "server"
@@ -154,6 +155,10 @@ class Server(Machine):
         if not self.ready():
             raise AssertionError(f"{self.name} did not get ready:\n{self.journal()}")
         return self
+
+    def joins(self, other: "Server") -> str:
+        """The flag by which this server joins another one."""
+        return f"--server=https://{other.address}:{other.port}"
 
     @property
     def admin(self) -> dict[str, Path]:
@@ -237,6 +242,13 @@ class StandInTest(unittest.TestCase):
     def server(self, name: str = "ocean", **env: str) -> Server:
         """A server, not started."""
         machine = Server(self.root, name, **env)
+        self.addCleanup(machine.close)
+        return machine
+
+    def cluster_server(self, name: str, **env: str) -> Server:
+        """A server with a loopback address of its own, because etcd's ports are fixed."""
+        address = f"127.{random.randint(2, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
+        machine = Server(self.root, name, address, **env)
         self.addCleanup(machine.close)
         return machine
 

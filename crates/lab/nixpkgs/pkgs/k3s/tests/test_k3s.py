@@ -14,7 +14,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-MODULES = ("test_join", "test_nodes", "test_kubectl", "test_tokens", "test_server")
+MODULES = (
+    "test_consensus",
+    "test_cluster",
+    "test_cluster_tokens",
+    "test_join",
+    "test_nodes",
+    "test_kubectl",
+    "test_tokens",
+    "test_server",
+)
 AT_ONCE = 6
 
 

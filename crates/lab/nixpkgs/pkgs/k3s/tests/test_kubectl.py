@@ -41,6 +41,42 @@ class Verbs(StandInTest):
         self.expect("uncordon maia", "node/maia uncordoned\n")
         self.expect("uncordon maia", "node/maia already uncordoned\n")
 
+    def test_a_drain_that_takes_long(self) -> None:
+        self.expect("label node maia k3s-stand-in/drain-seconds=0.2", "node/maia labeled\n")
+        self.expect(
+            "drain maia --ignore-daemonsets --delete-emptydir-data --timeout=1m",
+            "node/maia cordoned\nevicting pod default/stand-in\npod/stand-in evicted\nnode/maia drained\n",
+        )
+        error = 'error when evicting pods/"stand-in" -n "default": global timeout reached: 100ms'
+        self.expect(
+            "drain maia --timeout=100ms",
+            "node/maia already cordoned\nevicting pod default/stand-in\n",
+            f'error: unable to drain node "maia" due to error: {error}, continuing command...\n'
+            f"There are pending nodes to be drained:\n maia\nerror: {error}\n",
+            1,
+        )
+        text = 'error: invalid argument "5" for "--timeout" flag: time: invalid duration "5"\n'
+        self.expect("drain maia --timeout=5", "", text + "See 'kubectl drain --help' for usage.\n", 1)
+
+    def test_health(self) -> None:
+        for name in ("readyz", "livez", "healthz"):
+            done = self.cluster.kubectl("get", "--raw", f"/{name}?verbose")
+            self.assertTrue(done.stdout.startswith("[+]ping ok\n[+]log ok\n[+]etcd ok\n"), done)
+            self.assertTrue(done.stdout.endswith(f"ok\n{name} check passed\n"), done)
+        self.assertIn("[+]etcd-readiness ok\n", self.cluster.kubectl("get", "--raw", "/readyz?verbose").stdout)
+
+    def test_node_password_and_wide_table(self) -> None:
+        where = "-n", "kube-system", "maia.node-password.k3s"
+        secret = json.loads(self.cluster.kubectl("get", "secret", *where, "-o", "json").stdout)
+        self.assertEqual((secret["type"], secret["immutable"]), ("k3s.cattle.io/node-password", True))
+        self.assertEqual(self.cluster.kubectl("delete", "secret", *where).returncode, 0)
+        done = self.cluster.kubectl("get", "secret", *where)
+        text = 'Error from server (NotFound): secrets "maia.node-password.k3s" not found\n'
+        self.assertEqual((done.returncode, done.stderr), (1, text))
+        wide = self.cluster.kubectl("get", "nodes", "-o", "wide").stdout.splitlines()
+        self.assertRegex(wide[0], r" INTERNAL-IP +EXTERNAL-IP +OS-IMAGE +KERNEL-VERSION +CONTAINER-RUNTIME\Z")
+        self.assertRegex(wide[1], r"\Amaia .* 127.0.0.2 +<none> .* containerd://")
+
     def test_reading_and_failing(self) -> None:
         self.expect("get --raw /readyz", "ok")
         self.expect("get nodes -o name", "node/maia\n")

@@ -22,6 +22,14 @@ class Life(StandInTest):
         labels = until(lambda: _role(server.node("ocean")), "the role label")
         self.assertEqual(labels["node-role.kubernetes.io/master"], "true")
 
+    def test_versions_are_those_of_each_machine(self) -> None:
+        server = self.server(K3S_STANDIN_VERSION="v1.34.2+k3s1").up()
+        self.agent(server, K3S_STANDIN_VERSION="v1.33.5+k3s1").begin(token="swordfish").joined()
+        until(lambda: server.node("ocean"), "the server's node")
+        told = {name: (server.node(name) or {})["status"]["nodeInfo"]["kubeletVersion"] for name in ("ocean", "maia")}
+        self.assertEqual(told, {"ocean": "v1.34.2+k3s1", "maia": "v1.33.5+k3s1"})
+        self.assertEqual(server.kubectl("get", "--raw", "/version").stdout.count("v1.34.2+k3s1"), 1)
+
     def test_silence_and_return(self) -> None:
         server = self.server(K3S_STANDIN_NODE_GRACE="1.5").up("--disable-agent")
         agent = self.agent(server).begin(token="swordfish").joined()

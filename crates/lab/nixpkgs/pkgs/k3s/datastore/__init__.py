@@ -1,0 +1,1 @@
+"""Where the cluster's state lies: `sqlite` for one server, `etcd` for several; `keys` is what both have."""
