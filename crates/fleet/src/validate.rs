@@ -145,7 +145,7 @@ impl Check<'_> {
         let hint = match error {
             NameError::PublicKey { .. } => "`cargo xtask init` fills keys in",
             NameError::HostName(_) => "rename the table; the name is also the host's DNS label",
-            NameError::Address(_) => "write it without a user or a port",
+            NameError::Address(_) => "write it without a user (that is ssh_user) or a port",
         };
         self.refuse(place, Some(value), error.to_string(), hint)
     }

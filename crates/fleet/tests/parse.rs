@@ -45,7 +45,7 @@ fn what_is_no_fleet_is_refused_at_its_line() {
 
 #[test]
 fn an_unknown_word_is_an_error_with_the_nearest_known_one() {
-    let keys = "`role`, `node_ip`, `addresses`, `build_on`, `ssh_host_key`, `taints`, `labels`, `tls_sans`, \
+    let keys = "`role`, `node_ip`, `addresses`, `ssh_user`, `build_on`, `ssh_host_key`, `taints`, `labels`, `tls_sans`, \
                 `node_ports`, `tags`, `system`";
     let plain = keys.replace('`', "");
     refuses(&[
@@ -111,7 +111,12 @@ fn impossible_values_are_refused_with_place_line_and_remedy() {
         (
             "[hosts.ocean]\naddresses = [\n  \"ocean\",\n  \"root@ocean\",\n]\n",
             ":7: hosts.ocean.addresses: `root@ocean` is not an address: a DNS name or an IP address is\n\
-             hint: write it without a user or a port",
+             hint: write it without a user (that is ssh_user) or a port",
+        ),
+        (
+            "[hosts.ocean]\nssh_user = \"-oProxyCommand=x\"\n",
+            ":5: hosts.ocean.ssh_user: `-oProxyCommand=x` is not a user's name\n\
+             hint: letters, digits, dashes, dots and underscores",
         ),
         (
             "[hosts.ocean]\nssh_host_key = \"ssh-ed25519 AAAA…\"\n",

@@ -47,7 +47,7 @@ fn what_is_wrong_with_fleet_toml_is_told_with_its_line() {
         "addresses = [\"-oProxyCommand=x\"",
         &expect![[r#"
         error: hosts/fleet.toml:41: hosts.maia.addresses: `-oProxyCommand=x` is not an address: a DNS name or an IP address is
-        hint: write it without a user or a port
+        hint: write it without a user (that is ssh_user) or a port
     "#]],
     );
     check(

@@ -86,28 +86,6 @@ fn the_next_deploy_does_not_wait_for_the_timer_of_one_that_was_killed() {
 }
 
 #[test]
-fn two_deployers_do_not_meet_on_a_host() {
-    in_lab("rollback::two_deployers_do_not_meet_on_a_host", |lab| {
-        let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);
-        let second = xtask(lab, &["deploy", "maia"]).expect(9);
-        let holder = second.stderr.lines().find(|line| line.starts_with("error: maia is being deployed by "));
-        let holder = holder.unwrap_or_else(|| panic!("{}", second.stderr));
-        assert!(
-            holder.contains(" on ") && holder.contains(", process ") && holder.contains(", since 2"),
-            "{holder}"
-        );
-        // Others, and looking, are free.
-        xtask(lab, &["deploy", "ocean"]).expect(0);
-        xtask(lab, &["deploy", "maia", "--goal", "dry-activate"]).expect(0);
-        send(lab, "INT");
-        wait_for("it ends", 60, || deploy.ended());
-        assert_eq!(systems(lab, "maia"), before);
-        // Nothing is left of the lock.
-        xtask(lab, &["deploy", "maia", "--gate-timeout", "1"]).expect(7);
-    });
-}
-
-#[test]
 fn ctrl_c_while_a_host_is_verified_takes_it_back() {
     in_lab("rollback::ctrl_c_while_a_host_is_verified_takes_it_back", |lab| {
         let (deploy, before) = begin_in_vain(lab, &["--gate-timeout", "600"]);

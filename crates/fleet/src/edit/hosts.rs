@@ -21,6 +21,8 @@ pub struct NewHost {
     pub node_ip: Option<IpAddr>,
     /// Where to reach it, in this order. Empty: `NAME.DOMAIN`.
     pub addresses: Vec<Address>,
+    /// Absent: root.
+    pub ssh_user: Option<String>,
     /// Absent: on itself.
     pub build_on: Option<BuildOn>,
     /// Its pinned key; written without its comment.
@@ -41,6 +43,7 @@ impl NewHost {
             role: None,
             node_ip: None,
             addresses: Vec::new(),
+            ssh_user: None,
             build_on: None,
             ssh_host_key: None,
             taints: Vec::new(),
@@ -66,6 +69,7 @@ impl NewHost {
             ("role", self.role.and_then(|role| word(role.to_string()))),
             ("node_ip", self.node_ip.and_then(|ip| word(ip.to_string()))),
             ("addresses", list(&addresses)),
+            ("ssh_user", self.ssh_user.clone().and_then(word)),
             ("build_on", build_on.and_then(word)),
             ("ssh_host_key", self.ssh_host_key.as_ref().and_then(|key| word(key.bare()))),
             ("taints", list(&self.taints)),
@@ -87,6 +91,7 @@ impl NewHost {
             role: self.role,
             node_ip: self.node_ip,
             addresses,
+            ssh_user: self.ssh_user.clone().unwrap_or_else(|| "root".to_owned()),
             build_on: self.build_on.clone().unwrap_or(BuildOn::Target),
             ssh_host_key: self.ssh_host_key.clone(),
             taints: self.taints.clone(),

@@ -150,9 +150,18 @@ fn told(answer: &Answer, says: &str) -> String {
 fn without_chance(line: &str) -> String {
     let is_hash = |word: &str| word.starts_with('(') && word.trim_end_matches([')', ',', ':']).len() == 9;
     let words: Vec<&str> = line.split(' ').filter(|word| !is_hash(word)).collect();
-    let varies = |at: usize| at > 0 && words[at - 1] == "after" && words[at].parse::<u32>().is_ok();
-    let words = (0..words.len()).map(|at| if varies(at) { "…" } else { words[at] });
-    words.collect::<Vec<_>>().join(" ")
+    let varies = |at: usize| match at.checked_sub(1).map(|before| words[before]) {
+        Some("after") => words[at].parse::<u32>().is_ok(),
+        Some("process" | "since") => true,
+        Some("on") => words.get(at + 1) == Some(&"process"),
+        _ => false,
+    };
+    let shown = |at: usize| match words[at].strip_suffix(',') {
+        _ if !varies(at) => words[at],
+        Some(_) => "…,",
+        None => "…",
+    };
+    (0..words.len()).map(shown).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the tool beside the test; once `begun` is true of what it has said so far, something is done. Gives its answer.

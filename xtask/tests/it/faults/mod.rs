@@ -4,6 +4,7 @@
 mod activation;
 mod agents;
 pub(crate) mod battery;
+mod deployers;
 mod interrupt;
 mod kill;
 mod link;

@@ -1,0 +1,86 @@
+//! Two deployers at once: from one machine, and from two.
+
+use std::fs::File;
+use std::path::Path;
+
+use lab::Lab;
+
+use super::battery::{Expected, battery, send, systems, wait_for};
+use crate::support::{configure, on, run, xtask};
+
+/// It does not pass its gate, so its deploy goes on until it is told to end.
+const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
+                       serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
+const LONG: [&str; 4] = ["deploy", "maia", "--gate-timeout", "600"];
+
+fn locked(says: &str) -> Expected<'_> {
+    Expected { outcome: "the second is told who, where, since when", code: 9, says, changed: &[] }
+}
+
+#[test]
+fn two_deployers_do_not_meet_on_a_host() {
+    battery("faults::deployers::two_deployers_do_not_meet_on_a_host", &[], |battery| {
+        let lab = battery.lab;
+        let before = systems(lab, "maia");
+        let elsewhere = || systems(lab, "maia").running != before.running;
+        let back = || wait_for("maia is back", 60, || systems(lab, "maia") == before);
+        battery.fault(
+            "a second deployer, on the same machine",
+            &locked("is being deployed by root on"),
+            |lab| {
+                configure(lab, "maia", TROUBLE);
+                let log = File::create(lab.deployer().path("/tmp/first.log")).unwrap();
+                let first = lab.deployer().xtask().args(LONG).spawn(log).unwrap();
+                wait_for("the new system runs", 60, elsewhere);
+                let second = xtask(lab, &["deploy", "maia"]);
+                let holder = second.line("error: maia is being deployed by ");
+                assert!(holder.contains(", process ") && holder.contains(", since 2"), "{holder}");
+                // Others, and looking, are free.
+                xtask(lab, &["deploy", "ocean"]).expect(0);
+                xtask(lab, &["deploy", "maia", "--goal", "dry-activate"]).expect(0);
+                send(lab, "INT");
+                wait_for("it ends", 60, || first.ended());
+                back();
+                // Nothing is left of the lock.
+                xtask(lab, &["deploy", "maia", "--gate-timeout", "1"]).expect(7);
+                second
+            },
+        );
+        battery.fault(
+            "a second deployer, on another machine",
+            &locked("by root on ocean, process "),
+            |lab| {
+                configure(lab, "maia", TROUBLE);
+                move_to_ocean(lab);
+                let argv = lab.deployer().xtask().args(LONG).argv();
+                let line = format!(
+                    "systemd-run --quiet --unit=deployer --working-directory=/cluster --setenv=HOME=/root --setenv=USER=root \
+                 --setenv=PATH=/opt/bin:$PATH -- {}",
+                    remote::quote_all(argv.iter().skip_while(|word| !word.ends_with("/xtask")))
+                );
+                on(lab, "ocean", &line);
+                wait_for("the new system runs", 60, elsewhere);
+                let second = xtask(lab, &["deploy", "maia"]);
+                on(lab, "ocean", "systemctl kill --kill-who=main --signal=INT deployer");
+                wait_for("it ends", 60, || on(lab, "ocean", "pgrep --exact xtask || true").is_empty());
+                back();
+                second
+            },
+        );
+    });
+}
+
+/// The tool, the repository and the admin's key.
+fn move_to_ocean(lab: &Lab) {
+    let ocean = format!("root@{}", lab.machine("ocean").address());
+    let scp = ["scp", "-Oqr", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    for (what, to) in [
+        ("/opt", "/"),
+        ("/cluster", "/"),
+        ("/root/.ssh/id_ed25519", "/root/.ssh/"),
+        ("/root/.gitconfig", "/root/"),
+    ] {
+        run(&[&scp[..], &[what, &format!("{ocean}:{to}")]].concat(), Path::new("/"), &[("HOME", "/root")])
+            .expect(0);
+    }
+}
