@@ -32,7 +32,13 @@ impl Run<'_> {
         progress.line(&what);
         let copy = nix::copy_closure(&to, &system, &self.generation.nix_options());
         copy.run_watched(&|line| progress.line(line)).map_err(|error| {
-            let failure = Failure::from(error).hint(format!("nothing that runs on {name} was changed"));
+            let untrusted = error.tail().iter().any(|line| line.contains("lacks a") && line.contains("signature"));
+            let hint = if untrusted {
+                format!("its Nix has to trust who logs in: nix.settings.trusted-users in the configuration of {name}")
+            } else {
+                format!("nothing that runs on {name} was changed")
+            };
+            let failure = Failure::from(error).hint(hint);
             let lost = session.run(["true"]).is_err();
             let kind = match failure.kind {
                 Kind::Unforeseen if lost => Kind::Unreachable,
