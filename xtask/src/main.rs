@@ -12,6 +12,7 @@ macro_rules! say {
 }
 
 mod access;
+mod ask;
 mod cli;
 mod command;
 mod failure;

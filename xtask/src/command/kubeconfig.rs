@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use agenix::secrecy::ExposeSecret;
-use remote::ssh::Ssh;
 
+use crate::ask::Asker;
 use crate::cli::{Global, Kubeconfig};
 use crate::failure::{Failure, Kind, Result, chain};
-use crate::identity;
 use crate::render::Terminal;
 use crate::repository::Repository;
-use crate::run::{Elevation, open, ssh_host};
 
 const PORT: u16 = 6443;
 
@@ -29,9 +27,8 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
         say!("would fetch {} from {} and write {}", k3s::KUBECONFIG, server.name, out.display());
         return Ok(());
     }
-    let ssh = Ssh::new(&ssh_host(server))?;
-    let elevation = Elevation::new(global.sudo, identity::asker(&Terminal::new()));
-    let session = elevation.root(server, open(server, &ssh.generation()?)?)?;
+    let asker = Asker::new(global, &fleet, &Terminal::new())?;
+    let session = asker.session(server)?;
     let yaml = session.run_secret(["cat", k3s::KUBECONFIG]).map_err(|error| {
         let failure =
             Failure::from(error).during(&format!("failed to read the kubeconfig of {}", server.name));

@@ -1,0 +1,70 @@
+//! Asking hosts, one or many side by side, outside of a plan: nothing is changed there and nothing is locked.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use fleet::{Fleet, Host};
+use remote::ssh::{Generation, Session, Ssh};
+
+use crate::cli::Global;
+use crate::failure::{Failure, Kind, Result};
+use crate::identity;
+use crate::render::Terminal;
+use crate::run::{Elevation, open, ssh_host};
+
+const UNPOISONED: &str = "no asker panics while it holds a lock";
+
+/// The logins of one command.
+pub(crate) struct Asker {
+    elevation: Elevation,
+    generation: Generation,
+    jobs: usize,
+    // Last: sessions are closed by sockets in its folder.
+    _ssh: Ssh,
+}
+
+impl Asker {
+    /// Nobody is connected to yet.
+    pub(crate) fn new(global: &Global, fleet: &Fleet, terminal: &Terminal) -> Result<Self> {
+        let hosts: Vec<_> = fleet.hosts.values().filter_map(ssh_host).collect();
+        let ssh = Ssh::new(&hosts)?;
+        let elevation = Elevation::new(global.sudo, identity::asker(terminal));
+        Ok(Self { elevation, generation: ssh.generation()?, jobs: global.jobs, _ssh: ssh })
+    }
+
+    /// A session with this host, as root. Several with one host share a login.
+    pub(crate) fn session(&self, host: &Host) -> Result<Session> {
+        self.elevation.root(host, open(host, &self.generation)?)
+    }
+
+    /// What each of these hosts answers, in their order; at most `--jobs` at once.
+    pub(crate) fn each<T: Send>(
+        &self,
+        hosts: &[&Host],
+        ask: impl Fn(&Host, &Session) -> Result<T> + Sync,
+    ) -> Vec<Result<T>> {
+        let queue: Mutex<VecDeque<_>> = Mutex::new(hosts.iter().enumerate().collect());
+        let answers = Mutex::new(Vec::new());
+        let work = || {
+            while let Some((at, host)) = { queue.lock().expect(UNPOISONED).pop_front() } {
+                let answer = if remote::interrupted() {
+                    Err(Failure::new(
+                        Kind::Interrupted,
+                        format!("interrupted before {} was asked", host.name),
+                    ))
+                } else {
+                    self.session(host).and_then(|session| ask(host, &session))
+                };
+                answers.lock().expect(UNPOISONED).push((at, answer));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, hosts.len().max(1)) {
+                scope.spawn(work);
+            }
+        });
+        let mut answers = answers.into_inner().expect(UNPOISONED);
+        answers.sort_by_key(|(at, _)| *at);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+}
