@@ -19,8 +19,6 @@ pub(crate) struct Asker {
     elevation: Elevation,
     generation: Generation,
     jobs: usize,
-    // Last: sessions are closed by sockets in its folder.
-    _ssh: Ssh,
 }
 
 impl Asker {
@@ -29,7 +27,7 @@ impl Asker {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(ssh_host).collect();
         let ssh = Ssh::new(&hosts)?;
         let elevation = Elevation::new(global.sudo, identity::asker(terminal));
-        Ok(Self { elevation, generation: ssh.generation()?, jobs: global.jobs, _ssh: ssh })
+        Ok(Self { elevation, generation: ssh.generation()?, jobs: global.jobs })
     }
 
     /// A session with this host, as root. Several with one host share a login.

@@ -120,6 +120,9 @@ Examples:
     ///
     /// A FILE is named from any folder; its rule is found by its real path.
     Secrets(Secrets),
+    /// The two K3s tokens: make, copy from the server, compare
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run a command against throwaway machines that cannot reach production [default: bootstrap-cluster]
     ///
     /// One machine per host of hosts/fleet.toml, with real systemd, OpenSSH and Nix, in a network of their own. Your
@@ -257,6 +260,40 @@ Examples:
     ///
     /// A run that was cut off, even by a kill, is undone by the next one.
     Rekey(Rekey),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token's secret where there is none: 32 random bytes as hex
+    Generate {
+        /// Whose token
+        #[arg(value_name = "WHOSE", default_value = "server")]
+        of: TokenOf,
+    },
+    /// Copy the servers' token from a running server, in its full form with the CA's hash
+    Pull,
+    /// Copy the agents' token from the server into its secret, if it differs
+    Sync(TokenSync),
+    /// Do the secret, the file on each node and what the server accepts agree?
+    ///
+    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only.
+    Check(Hosts),
+}
+
+/// Whose token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenOf {
+    /// What servers join with
+    Server,
+    /// What agents join with
+    Agent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenSync {
+    /// Deploy the agents with it; those whose token changed get their K3s restarted, once
+    #[arg(long)]
+    pub(crate) deploy: bool,
 }
 
 #[derive(Debug, Args)]

@@ -22,6 +22,7 @@ mod playbook;
 mod render;
 mod repository;
 mod run;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
+        Command::Token(command) => command::token::run(&cli.global, command),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
     };

@@ -4,6 +4,7 @@
 
 pub mod journal;
 mod kubeconfig;
+pub mod login;
 pub mod node;
 mod token;
 pub mod unit;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::error::LabError;
 
 /// Package, and the program by which one sees that it is there.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("age", "age"),
     ("coreutils", "chroot"),
+    ("curl", "curl"),
     ("git", "git"),
     ("iproute2", "ip"),
     ("nix-bin", "nix"),

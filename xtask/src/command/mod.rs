@@ -9,6 +9,7 @@ pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod test;
+pub(crate) mod token;
 pub(crate) mod verify;
 
 use std::time::Duration;

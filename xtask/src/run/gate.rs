@@ -167,12 +167,11 @@ pub(super) fn token_finding(name: &HostName, session: &Session, server: &Session
     })
 }
 
-/// `None` where the file cannot be read.
-fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
-    let script = "{ cat; tr -d '[:space:]' < \"$1\"; } | sha256sum && test -r \"$1\"";
+/// SHA-256 over the salt and the password of the file's token, in hex. `None` where it is empty or cannot be read.
+pub(crate) fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
     let salt = SecretSlice::from(salt.expose_secret().as_bytes().to_vec());
-    match session.run_with_input(["sh", "-c", script, "sh", file], salt) {
-        Ok(output) => Ok(Some(output.text())),
+    match session.run_with_input(k3s::login::digest_argv(file), salt) {
+        Ok(output) => Ok(output.text().split_whitespace().next().map(str::to_owned)),
         Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }

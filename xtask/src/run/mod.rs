@@ -20,6 +20,8 @@ mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
+pub(crate) use gate::digest;
+pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -56,7 +58,6 @@ pub(crate) struct Run<'a> {
     begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
-    // Last: sessions are closed by sockets in its folder.
     ssh: Ssh,
 }
 

@@ -9,9 +9,9 @@ use super::{Run, gate, host};
 use crate::failure::Result;
 
 /// Where agenix puts an agent's token.
-pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
+pub(crate) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
 /// Where agenix puts a server's token.
-pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
+pub(crate) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 
 /// systemd gives a unit 90 s to stop and as many to start.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(180);

@@ -13,3 +13,4 @@ mod secrets;
 mod stand_ins;
 mod sudo;
 mod support;
+mod tokens;

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretSlice;
 
+use super::Folder;
 use crate::{Cmd, Output, RunError, Sudo, quote_all};
 
 /// A connection to one host, or to this machine itself.
@@ -17,7 +19,7 @@ pub struct Session {
 
 pub(super) enum Link {
     Local,
-    Master { user: String, address: String, options: Vec<String> },
+    Master { user: String, address: String, options: Vec<String>, _folder: Arc<Folder> },
 }
 
 const END_NIX: &str = "\
@@ -99,7 +101,7 @@ impl Session {
         };
         let cmd = match &self.link {
             Link::Local => Cmd::new(&argv[0]).args(&argv[1..]),
-            Link::Master { user, address, options } => {
+            Link::Master { user, address, options, .. } => {
                 Cmd::new("ssh").args(options).args(["-l", user, "--", address]).arg(quote_all(&argv))
             }
         };
@@ -186,7 +188,7 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Link::Master { user, address, options } = &self.link {
+        if let Link::Master { user, address, options, .. } = &self.link {
             let exit = Cmd::new("ssh").args(options).args(["-q", "-O", "exit", "-l", user, "--", address]);
             // A master that is gone already is what we want.
             let _ = exit.timeout(Duration::from_secs(2)).run();
