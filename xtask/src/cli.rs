@@ -278,6 +278,25 @@ pub(crate) enum TokenCommand {
     ///
     /// By a digest over a fresh salt, and by a real login whose password travels on standard input only.
     Check(Hosts),
+    /// Give a running cluster another token: back up, bring it to the servers, change over, restart one by one, try it
+    ///
+    /// Run again after an interruption, it goes on where that stood.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token rotate --agent      what agents join with; agents are deployed with the new one
+  cargo xtask token rotate --server     what servers join with, and the datastore is encrypted with")]
+    Rotate(TokenRotate),
+}
+
+#[derive(Debug, Args)]
+#[group(id = "whose", required = true, multiple = false)]
+pub(crate) struct TokenRotate {
+    /// The servers' token
+    #[arg(long)]
+    pub(crate) server: bool,
+    /// The agents' token
+    #[arg(long)]
+    pub(crate) agent: bool,
 }
 
 /// Whose token.

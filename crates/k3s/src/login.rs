@@ -4,6 +4,11 @@
 
 use std::net::IpAddr;
 
+use secrecy::SecretSlice;
+use secrecy::zeroize::Zeroizing;
+
+use crate::Token;
+
 /// Who logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
@@ -63,6 +68,32 @@ pub fn argv(account: Account, at: Option<IpAddr>, file: Option<&str>) -> Vec<Str
     let script = format!("{PASSWORD}{LOGIN}");
     let words = ["sh", "-c", &script, "sh", user, &url, ca];
     words.into_iter().chain(file).map(str::to_owned).collect()
+}
+
+/// The current token and the new one are two lines of standard input. The request is that of `k3s token rotate`, which takes
+/// the new token in its argv only.
+const CHANGE: &str = r#"
+escaped() { printf %s "$1" | sed 's/[\\"]/\\&/g'; }
+IFS= read -r current && IFS= read -r new || exit
+body="{\"newToken\":\"$(escaped "$(password_of "$new")")\"}"
+printf 'user = "server:%s"\ndata = "%s"\n' "$(escaped "$(password_of "$current")")" "$(escaped "$body")" |
+  curl --config - --request PUT --header 'Content-Type: application/json' --silent --show-error --output /dev/null \
+    --write-out '%{http_code}' --max-time 60 --cacert "$1" https://127.0.0.1:6443/v1-k3s/token
+"#;
+
+/// The command, for a server, that has its datastore encrypted with another server token. Prints the status.
+pub fn change_argv() -> Vec<String> {
+    let script = format!("{PASSWORD}{CHANGE}");
+    ["sh", "-c", &script, "sh", SERVER_CA].map(str::to_owned).to_vec()
+}
+
+/// Its standard input.
+pub fn change(current: &Token, new: &Token) -> SecretSlice<u8> {
+    let parts = [current.expose(), "\n", new.expose(), "\n"];
+    // Room for all of it at once: a vector that grows leaves copies behind.
+    let mut lines = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| lines.extend_from_slice(part.as_bytes()));
+    SecretSlice::from(Box::from(lines.as_slice()))
 }
 
 /// The salt comes on standard input; `$1` is the token's file.

@@ -20,7 +20,7 @@ use fleet::{Fleet, Host};
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::journal::{Asked, Journal};
-use crate::playbook::Plan;
+use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
 use crate::run::{Elevation, Run};
@@ -49,6 +49,7 @@ fn print_or_execute(
         run.overrides = asked.overrides();
         run.taken_up.clone_from(snapshot);
     }
+    run.goes_on = matches!(needs.journal, Keep::Rotation { goes_on: true, .. });
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
@@ -93,6 +94,8 @@ enum Keep {
     Nothing,
     /// What happened.
     Events,
+    /// That, and that it was a rotation; it may be one that an earlier run began.
+    Rotation { of: Rotated, goes_on: bool },
     /// That, and what a later run needs to go on; `snapshot` is that of an earlier one.
     Deploy { asked: Asked, snapshot: Option<String> },
 }
@@ -101,10 +104,11 @@ impl Keep {
     fn begin(&self, repository: &Repository, plan: &Plan) -> Option<Journal> {
         let asked = match self {
             Self::Nothing => return None,
-            Self::Events => None,
-            Self::Deploy { asked, .. } => Some(asked),
+            Self::Events => serde_json::json!({}),
+            Self::Rotation { of, .. } => serde_json::json!({ "rotation": of }),
+            Self::Deploy { asked, .. } => serde_json::json!({ "asked": asked }),
         };
-        let journal = Journal::begin(repository.root(), &plan.title, asked);
+        let journal = Journal::begin(repository.root(), &plan.title, &asked);
         journal.inspect_err(|error| eprintln!("warning: this run keeps no journal: {error}")).ok()
     }
 }

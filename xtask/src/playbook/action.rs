@@ -33,6 +33,28 @@ pub(crate) enum Action {
     Reboot { host: HostName },
     /// Copy the server's agent token into its secret, if it differs.
     AgentToken { server: HostName },
+    /// Keep a copy of the server's datastore, and of the token that it is encrypted with, on the server.
+    BackUp { server: HostName },
+    /// See that the system that was built has the same K3s unit as the one that runs.
+    SameUnit { host: HostName },
+    /// Make the token that a rotation is to, unless an earlier run did.
+    NewToken { server: HostName, of: Rotated },
+    /// Have the datastore change over to it.
+    Rotate { server: HostName, of: Rotated },
+    /// Restart K3s on a server that does not take it yet.
+    Restart { host: HostName, of: Rotated },
+    /// Log in with it.
+    TryToken { host: HostName, of: Rotated },
+}
+
+/// Whose token a rotation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rotated {
+    /// What servers join with, and the datastore is encrypted with.
+    Server,
+    /// What agents join with.
+    Agent,
 }
 
 /// What the plan does about a server token that does not exist.

@@ -121,7 +121,7 @@ fn token_stages(plan: &mut Plan, fleet: &Fleet, servers: &[&Host], agents: &[&Ho
     plan.stage("build with token", builds.collect());
 }
 
-fn build_steps(host: &Host) -> Vec<Step<Action>> {
+pub(super) fn build_steps(host: &Host) -> Vec<Step<Action>> {
     let place = match &host.build_on {
         BuildOn::Target => "on the host itself".to_owned(),
         BuildOn::Local => "on this machine".to_owned(),

@@ -6,11 +6,13 @@
 mod action;
 mod deploy;
 mod rollback;
+mod rotate;
 mod verify;
 
-pub(crate) use action::{Action, Target, Token};
+pub(crate) use action::{Action, Rotated, Target, Token};
 pub(crate) use deploy::{Aim, deploy};
 pub(crate) use rollback::rollback;
+pub(crate) use rotate::rotate;
 pub(crate) use verify::verify;
 
 use fleet::{Fleet, Host, HostName};

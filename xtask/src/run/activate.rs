@@ -60,6 +60,7 @@ impl Run<'_> {
         if passed && self.is_intact(name, session)? {
             return skipped(format!("runs {} already", short(&built.system)));
         }
+        self.refuse_edited_token(name, session)?;
         // Of one that failed its gate before, no failed unit is an old one.
         let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
         self.state().failed_before.insert(name.clone(), failed);

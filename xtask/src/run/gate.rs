@@ -117,6 +117,9 @@ impl Run<'_> {
         let asked = asked.as_deref().unwrap_or(session);
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
+            if !self.state().rotating {
+                findings.extend(server_token_finding(session)?);
+            }
         } else {
             findings.extend(token_finding(name, session, asked)?);
         }
@@ -165,6 +168,18 @@ pub(super) fn token_finding(name: &HostName, session: &Session, server: &Session
             Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again")))
         }
     })
+}
+
+/// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started
+/// with.
+fn server_token_finding(session: &Session) -> Result<Option<Finding>> {
+    let salt = agenix::random_hex(32)?;
+    if digest(session, SERVER_SECRET, &salt)? == digest(session, k3s::SERVER_TOKEN, &salt)? {
+        return Ok(None);
+    }
+    let what =
+        "its secret has another token than its datastore is encrypted with, and K3s would not start again";
+    Ok(Some(Finding::new(what).hint("cargo xtask token rotate --server, or put the old secret back")))
 }
 
 /// SHA-256 over the salt and the password of the file's token, in hex. `None` where it is empty or cannot be read.

@@ -1,6 +1,7 @@
 //! Carrying out a plan: what each [`Action`] does, and what the steps of a run share.
 
 mod activate;
+mod backup;
 mod build;
 mod connect;
 mod copy;
@@ -14,6 +15,7 @@ mod lock;
 mod preflight;
 mod reboot;
 mod rollback;
+mod rotate;
 mod secret;
 mod settle;
 mod token;
@@ -38,6 +40,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::playbook::{Action, Plan};
 use crate::render::Renderer;
 use crate::repository::Repository;
+use crate::tokens::Tokens;
 
 /// All that the steps of one run share.
 pub(crate) struct Run<'a> {
@@ -46,6 +49,8 @@ pub(crate) struct Run<'a> {
     /// Evaluated only where the plan deals with secrets.
     pub(crate) rules: Option<&'a Rules>,
     pub(crate) overrides: Vec<OverrideInput>,
+    /// An earlier rotation was cut off: its token is kept.
+    pub(crate) goes_on: bool,
     /// The snapshot of an earlier run, which this one goes on with.
     pub(crate) taken_up: Option<String>,
     /// How long a gate may take; zero looks once.
@@ -82,6 +87,8 @@ struct State {
     locks: HashMap<HostName, remote::Held>,
     /// What a dry activation found.
     differences: BTreeMap<HostName, Difference>,
+    /// A token is being rotated: until the servers have been restarted, theirs is not what their secret says.
+    rotating: bool,
     /// Does nixos-rebuild know `--store-path`? Asked once.
     knows_store_path: Option<bool>,
 }
@@ -116,6 +123,7 @@ impl<'a> Run<'a> {
             fleet,
             rules,
             overrides: Vec::new(),
+            goes_on: false,
             taken_up: None,
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
@@ -173,6 +181,12 @@ impl<'a> Run<'a> {
                 .gate(host, server.as_ref(), progress)
                 .map_err(|failure| self.undone(host, failure, progress)),
             Action::AgentToken { server } => self.agent_token(server, progress),
+            Action::BackUp { server } => self.back_up(server, progress),
+            Action::SameUnit { host } => self.same_unit(host),
+            Action::NewToken { server, of } => self.new_token(server, *of, progress),
+            Action::Rotate { server, of } => self.rotate(server, *of),
+            Action::Restart { host, of } => self.restart_with_token(host, *of),
+            Action::TryToken { host, of } => self.try_token(host, *of),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.
         let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);
@@ -196,6 +210,10 @@ impl<'a> Run<'a> {
     fn session(&self, name: &HostName) -> Arc<Session> {
         let state = self.state();
         Arc::clone(state.sessions.get(name).expect("a plan connects to a host before it does anything there"))
+    }
+
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens { repository: self.repository, rules: self.rules(), identities: &self.identities }
     }
 
     fn rules(&self) -> &Rules {

@@ -9,6 +9,7 @@ mod placement;
 mod reboot;
 mod refusals;
 mod rollback;
+mod rotation;
 mod secrets;
 mod stand_ins;
 mod sudo;

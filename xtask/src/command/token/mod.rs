@@ -2,6 +2,7 @@
 
 mod check;
 mod copy;
+mod rotate;
 
 use agenix::secrecy::ExposeSecret;
 use agenix::{Identities, Rules, SecretPath};
@@ -46,6 +47,9 @@ impl Context {
 pub(crate) fn run(global: &Global, command: &TokenCommand) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
+    if let TokenCommand::Rotate(args) = command {
+        return rotate::run(global, &repository, &fleet, args);
+    }
     let rules = super::usable(repository.rules(&fleet)?)?;
     let terminal = Terminal::new();
     let identities = identity::load(global, &terminal)?;
@@ -55,6 +59,7 @@ pub(crate) fn run(global: &Global, command: &TokenCommand) -> Result<()> {
         TokenCommand::Pull => copy::pull(global, &context),
         TokenCommand::Sync(args) => copy::sync(global, &context, args),
         TokenCommand::Check(args) => check::run(global, &context, args),
+        TokenCommand::Rotate(_) => unreachable!("it is a plan, and has been executed"),
     }
 }
 
