@@ -23,7 +23,7 @@ use crate::journal::{Asked, Journal};
 use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
-use crate::run::{Elevation, Run};
+use crate::run::{Elevation, Rotation, Run};
 use crate::{identity, render};
 
 /// `--dry-run` prints the plan; otherwise it is executed.
@@ -49,7 +49,11 @@ fn print_or_execute(
         run.overrides = asked.overrides();
         run.taken_up.clone_from(snapshot);
     }
-    run.goes_on = matches!(needs.journal, Keep::Rotation { goes_on: true, .. });
+    run.rotation = match needs.journal {
+        Keep::Rotation { goes_on: true, .. } => Some(Rotation::GoesOn),
+        Keep::Rotation { .. } => Some(Rotation::New),
+        _ => None,
+    };
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);

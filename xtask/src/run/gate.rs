@@ -117,7 +117,7 @@ impl Run<'_> {
         let asked = asked.as_deref().unwrap_or(session);
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
-            if !self.state().rotating {
+            if !self.is_rotating() {
                 findings.extend(server_token_finding(session)?);
             }
         } else {

@@ -49,8 +49,8 @@ pub(crate) struct Run<'a> {
     /// Evaluated only where the plan deals with secrets.
     pub(crate) rules: Option<&'a Rules>,
     pub(crate) overrides: Vec<OverrideInput>,
-    /// An earlier rotation was cut off: its token is kept.
-    pub(crate) goes_on: bool,
+    /// Is a token rotated? With one that an earlier run made, where that was cut off.
+    pub(crate) rotation: Option<Rotation>,
     /// The snapshot of an earlier run, which this one goes on with.
     pub(crate) taken_up: Option<String>,
     /// How long a gate may take; zero looks once.
@@ -64,6 +64,15 @@ pub(crate) struct Run<'a> {
     /// The logins that everything but a gate shares.
     generation: Generation,
     ssh: Ssh,
+}
+
+/// Which token a rotation is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// A new one, unless the servers show that there is one already.
+    New,
+    /// The one that an earlier run made.
+    GoesOn,
 }
 
 /// What steps found out for later ones.
@@ -87,8 +96,8 @@ struct State {
     locks: HashMap<HostName, remote::Held>,
     /// What a dry activation found.
     differences: BTreeMap<HostName, Difference>,
-    /// A token is being rotated: until the servers have been restarted, theirs is not what their secret says.
-    rotating: bool,
+    /// Every server has been restarted with the token that a rotation is to.
+    rotated: bool,
     /// Does nixos-rebuild know `--store-path`? Asked once.
     knows_store_path: Option<bool>,
 }
@@ -123,7 +132,7 @@ impl<'a> Run<'a> {
             fleet,
             rules,
             overrides: Vec::new(),
-            goes_on: false,
+            rotation: None,
             taken_up: None,
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,

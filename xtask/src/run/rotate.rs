@@ -15,7 +15,7 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::secret::{AGENT_SECRET, SERVER_SECRET};
-use super::{Run, changed, done, host, skipped};
+use super::{Rotation, Run, changed, done, host, skipped};
 use crate::access;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Rotated;
@@ -31,10 +31,15 @@ const REPLACE: &str =
     r#"set -e; umask 077; new=$(mktemp "$1.XXXXXX"); cat > "$new"; sync "$new"; mv -f "$new" "$1""#;
 
 impl Run<'_> {
+    /// Until every server has been restarted, what its secret says is not what it uses.
+    pub(super) fn is_rotating(&self) -> bool {
+        self.rotation.is_some() && !self.state().rotated
+    }
+
     /// An edited secret does not change a token that a cluster uses: with it, no server would start again. Where no key at
     /// hand can read the secret, the gate notices.
     pub(super) fn refuse_edited_token(&self, name: &HostName, session: &Session) -> Result<()> {
-        if self.host(name).role != Some(Role::Server) || self.state().rotating || self.rules.is_none() {
+        if self.host(name).role != Some(Role::Server) || self.is_rotating() || self.rules.is_none() {
             return Ok(());
         }
         let path = access::token_of(Role::Server);
@@ -79,14 +84,15 @@ impl Run<'_> {
         of: Rotated,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        self.state().rotating = true;
         let used = self.used_token(server, of)?;
         if of == Rotated::Agent && !self.shares_agent_token() {
             return self.new_own_agent_token(server, &used, progress);
         }
         let path = access::token_of(if of == Rotated::Server { Role::Server } else { Role::Agent });
         let wanted = self.secret_of(if of == Rotated::Server { Role::Server } else { Role::Agent })?;
-        let begun = self.goes_on || !wanted.agrees(&used) || self.is_refused_somewhere(of)?;
+        let begun = self.rotation == Some(Rotation::GoesOn)
+            || !wanted.agrees(&used)
+            || self.is_refused_somewhere(of)?;
         if !begun {
             self.tokens().write(&path, &tokens::random()?)?;
         }
@@ -107,7 +113,10 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let session = self.session(server);
         let own = self.token_in(&session, OWN_AGENT_TOKEN)?;
-        if self.goes_on || !own.agrees(used) || self.is_refused_somewhere(Rotated::Agent)? {
+        if self.rotation == Some(Rotation::GoesOn)
+            || !own.agrees(used)
+            || self.is_refused_somewhere(Rotated::Agent)?
+        {
             return skipped(format!("{server} has a new one already"));
         }
         let bytes = SecretSlice::from(tokens::random()?.expose().as_bytes().to_vec());
@@ -167,7 +176,7 @@ impl Run<'_> {
     pub(super) fn try_token(&self, name: &HostName, of: Rotated) -> Result<Outcome> {
         let session = self.session(name);
         // From here on a gate may compare again.
-        self.state().rotating = false;
+        self.state().rotated = true;
         match self.answer(&session, of)? {
             Answer::Accepted => done("it takes the new token"),
             Answer::Refused => Err(Failure::new(Kind::Verification, format!("{name} refuses the new token"))
