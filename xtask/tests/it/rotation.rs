@@ -72,16 +72,16 @@ fn a_rotation_that_is_killed_at_any_step_is_gone_on_with() {
     in_lab("rotation::a_rotation_that_is_killed_at_any_step_is_gone_on_with", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         for whose in ["--server", "--agent"] {
+            // Each goes on with what the one before left, and is killed one step later.
             let mut step = 0;
             while kill_at(lab, whose, step) {
-                // The step that was killed may be anywhere: the same command again takes it to its end.
-                let again = xtask(lab, &["token", "rotate", whose]);
-                assert_eq!(again.code, 0, "{whose}, killed at step {step}:\n{}", again.stderr);
-                xtask(lab, &["verify"]).expect(0);
                 step += 1;
             }
             assert!(step > 10, "a rotation has more steps than {step}");
             well(lab);
+            // With the very last step behind it, there is nothing to go on with.
+            let ended = xtask(lab, &["token", "rotate", whose, "--dry-run"]).expect(0).stderr;
+            assert!(!ended.contains("cut off"), "{ended}");
         }
     });
 }
@@ -95,7 +95,8 @@ fn kill_at(lab: &Lab, whose: &str, step: usize) -> bool {
     let begun = || said().matches("\"event\":\"step-started\"").count();
     wait_for("the step has begun", 90, || begun() > step || rotation.ended());
     if begun() <= step {
-        assert!(said().contains("\"event\":\"run-finished\",\"ok\":true"), "{}", said());
+        // Whatever the ones before left, this one ends well.
+        assert!(said().contains("\"event\":\"run-finished\",\"ok\":true"), "{whose}: {}", said());
         return false;
     }
     // Into the step, each time another way.

@@ -17,7 +17,7 @@ pub(super) fn run(global: &Global, repository: &Repository, fleet: &Fleet, args:
     let title = format!("rotate the {whose} token of {}", fleet.cluster.name);
     let plan = playbook::rotate(title, fleet, of);
     let goes_on = Past::rotation_under_way(repository.root(), of);
-    if goes_on && !global.json && !global.dry_run {
+    if goes_on && !global.json {
         eprintln!("going on with the rotation that was cut off");
     }
     let needs = Needs { secrets: true, patience: true, journal: Keep::Rotation { of, goes_on } };
