@@ -22,7 +22,7 @@ pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
@@ -53,6 +53,8 @@ pub(crate) struct Run<'a> {
     identities: Identities,
     elevation: Elevation,
     state: Mutex<State>,
+    /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
+    knows_store_path: OnceLock<bool>,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
@@ -81,8 +83,6 @@ struct State {
     locks: HashMap<HostName, remote::Held>,
     /// What a dry activation found.
     differences: BTreeMap<HostName, Difference>,
-    /// Does nixos-rebuild know `--store-path`? Asked once.
-    knows_store_path: Option<bool>,
 }
 
 /// A system, and where it is from.
@@ -121,6 +121,7 @@ impl<'a> Run<'a> {
             identities,
             elevation,
             state: Mutex::default(),
+            knows_store_path: OnceLock::new(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,
             ssh,
