@@ -16,6 +16,7 @@ mod reboot;
 mod rollback;
 mod secret;
 mod settle;
+mod together;
 mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
@@ -55,6 +56,7 @@ pub(crate) struct Run<'a> {
     state: Mutex<State>,
     /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
     knows_store_path: OnceLock<bool>,
+    together: together::Together,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
@@ -122,6 +124,7 @@ impl<'a> Run<'a> {
             elevation,
             state: Mutex::default(),
             knows_store_path: OnceLock::new(),
+            together: together::Together::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,
             ssh,
@@ -161,7 +164,7 @@ impl<'a> Run<'a> {
             Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
-            Action::Build { host } => self.build(host, progress),
+            Action::Build { host, together } => self.build(host, together, progress),
             Action::Copy { host } => self.copy(host, progress),
             Action::Reboot { host } => {
                 self.reboot(host, progress).map_err(|failure| self.undone(host, failure, progress))
