@@ -19,8 +19,8 @@ pub(crate) enum Action {
     ServerToken { server: HostName },
     /// Resolve the flake to a store path. With agents, their token's secret is part of it, if only as a placeholder.
     Snapshot { with_agents: bool },
-    /// Build the host's system where fleet.toml says.
-    Build { host: HostName },
+    /// Build the host's system where fleet.toml says; on this machine by one command for all of `together`, itself included.
+    Build { host: HostName, together: Vec<HostName> },
     /// Find an earlier system of the host, on the host: that of a generation, else of the one before its boot default.
     Generation { host: HostName, to: Option<u32>, yes: bool },
     /// Copy a system that was built here to its host, if there is room for it.

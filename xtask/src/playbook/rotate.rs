@@ -3,7 +3,7 @@
 use fleet::{Fleet, Host, Role};
 use pipeline::{Step, Track};
 
-use super::deploy::{build_steps, host_steps};
+use super::deploy::{build_tracks, host_steps};
 use super::{Action, Aim, Plan, REPOSITORY, Rotated, Token, connect_track, deploy, gate_step};
 use crate::cli::Goal;
 
@@ -46,10 +46,14 @@ pub(crate) fn rotate(title: String, fleet: &Fleet, of: Rotated) -> Plan {
     // Servers read the agents' token from a secret only if there are several.
     let is_staged = of == Rotated::Server || servers.len() > 1;
     if is_staged {
-        let builds = |server: &&Host| {
-            Track::new(&server.name, [build_steps(server), vec![same_unit(server)]].concat())
+        let with_unit = |(mut track, server): (Track<Action>, &&Host)| {
+            track.steps.push(same_unit(server));
+            track
         };
-        plan.harmless_stage("build", servers.iter().map(builds).collect());
+        plan.harmless_stage(
+            "build",
+            build_tracks(&servers).into_iter().zip(&servers).map(with_unit).collect(),
+        );
     }
     let about = "keep the datastore as it is now, and its token, on the server";
     let back_up = Step::new("back up", about, Action::BackUp { server: first.name.clone() });
@@ -57,8 +61,7 @@ pub(crate) fn rotate(title: String, fleet: &Fleet, of: Rotated) -> Plan {
     let new = Step::new("new token", about, Action::NewToken { server: first.name.clone(), of });
     plan.stage("new token", vec![Track::new(&first.name, vec![back_up, new])]);
     if is_staged {
-        let builds = servers.iter().map(|server| Track::new(&server.name, build_steps(server)));
-        plan.stage("build with token", builds.collect());
+        plan.stage("build with token", build_tracks(&servers));
         for server in &servers {
             plan.stage("bring token", vec![Track::new(&server.name, host_steps(fleet, server, aim))]);
         }

@@ -18,6 +18,7 @@ mod rollback;
 mod rotate;
 mod secret;
 mod settle;
+mod together;
 mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
@@ -26,7 +27,7 @@ pub(crate) use gate::digest;
 pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
@@ -60,6 +61,9 @@ pub(crate) struct Run<'a> {
     identities: Identities,
     elevation: Elevation,
     state: Mutex<State>,
+    /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
+    knows_store_path: OnceLock<bool>,
+    together: together::Together,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
@@ -98,8 +102,6 @@ struct State {
     differences: BTreeMap<HostName, Difference>,
     /// Every server has been restarted with the token that a rotation is to.
     rotated: bool,
-    /// Does nixos-rebuild know `--store-path`? Asked once.
-    knows_store_path: Option<bool>,
 }
 
 /// A system, and where it is from.
@@ -139,6 +141,8 @@ impl<'a> Run<'a> {
             identities,
             elevation,
             state: Mutex::default(),
+            knows_store_path: OnceLock::new(),
+            together: together::Together::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,
             ssh,
@@ -178,7 +182,7 @@ impl<'a> Run<'a> {
             Action::ServerToken { server } => self.server_token(server),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
-            Action::Build { host } => self.build(host, progress),
+            Action::Build { host, together } => self.build(host, together, progress),
             Action::Copy { host } => self.copy(host, progress),
             Action::Reboot { host } => {
                 self.reboot(host, progress).map_err(|failure| self.undone(host, failure, progress))
