@@ -55,23 +55,26 @@ pub(crate) fn rotate(title: String, fleet: &Fleet, of: Rotated) -> Plan {
             build_tracks(&servers).into_iter().zip(&servers).map(with_unit).collect(),
         );
     }
+    let change = |about: &str| Step::new("rotate", about, Action::Rotate { server: first.name.clone(), of });
     let about = "keep the datastore as it is now, and its token, on the server";
     let back_up = Step::new("back up", about, Action::BackUp { server: first.name.clone() });
     let about = "make it, unless an earlier run did";
     let new = Step::new("new token", about, Action::NewToken { server: first.name.clone(), of });
-    plan.stage("new token", vec![Track::new(&first.name, vec![back_up, new])]);
+    let steps = match of {
+        Rotated::Server => vec![back_up, new],
+        // An earlier restart that it was not told of would make the next one fail.
+        Rotated::Agent => vec![back_up, change("tell the datastore of the token that it has now"), new],
+    };
+    plan.stage("new token", vec![Track::new(&first.name, steps)]);
     if is_staged {
         plan.stage("build with token", build_tracks(&servers));
         for server in &servers {
             plan.stage("bring token", vec![Track::new(&server.name, host_steps(fleet, server, aim))]);
         }
     }
-    let change = |about: &str| {
-        let step = Step::new("rotate", about, Action::Rotate { server: first.name.clone(), of });
-        vec![Track::new(&first.name, vec![step])]
-    };
     if of == Rotated::Server {
-        plan.stage("rotate", change("have the datastore encrypted with it"));
+        let step = change("have the datastore encrypted with it");
+        plan.stage("rotate", vec![Track::new(&first.name, vec![step])]);
     }
     for server in &servers {
         let about = "restart K3s, unless it takes the new token already";
@@ -79,7 +82,8 @@ pub(crate) fn rotate(title: String, fleet: &Fleet, of: Rotated) -> Plan {
         plan.stage("restart", vec![Track::new(&server.name, vec![restart, gate_step(fleet, server)])]);
     }
     if of == Rotated::Agent {
-        plan.stage("rotate", change("tell the datastore, or K3s would not start a second time"));
+        let step = change("tell the datastore, or K3s would not start a second time");
+        plan.stage("rotate", vec![Track::new(&first.name, vec![step])]);
         let done = ["preflight", "repository"];
         plan.stages
             .extend(for_agents.stages.into_iter().filter(|stage| !done.contains(&stage.name.as_str())));

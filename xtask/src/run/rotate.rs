@@ -4,7 +4,7 @@
 //! K3s compares logins with what it read at its start, and a server's datastore is encrypted with the servers' token: so
 //! the new one is on every server before the datastore changes over, and each server is restarted with it once after that.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agenix::secrecy::{ExposeSecret, SecretSlice};
 use fleet::{HostName, Role};
@@ -25,6 +25,8 @@ use crate::tokens;
 const OWN_AGENT_TOKEN: &str = "/var/lib/rancher/k3s-agent-token";
 /// systemd gives a unit 90 s to stop and as many to start.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(200);
+
+const POLL: Duration = Duration::from_millis(500);
 
 /// Whole or not at all: written beside it, synced, renamed. The token is its standard input.
 const REPLACE: &str =
@@ -85,8 +87,9 @@ impl Run<'_> {
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let used = self.used_token(server, of)?;
+        progress.fact("rotation", "begun");
         if of == Rotated::Agent && !self.shares_agent_token() {
-            return self.new_own_agent_token(server, &used, progress);
+            return self.new_own_agent_token(server, &used);
         }
         let path = access::token_of(if of == Rotated::Server { Role::Server } else { Role::Agent });
         let wanted = self.secret_of(if of == Rotated::Server { Role::Server } else { Role::Agent })?;
@@ -96,7 +99,6 @@ impl Run<'_> {
         if !begun {
             self.tokens().write(&path, &tokens::random()?)?;
         }
-        progress.fact("rotation", "begun");
         self.put_into_snapshot(path.as_str(), &self.repository.read_secret(&path)?, progress)?;
         if begun {
             return skipped(format!("{path} has a new one already"));
@@ -105,12 +107,7 @@ impl Run<'_> {
     }
 
     /// One server makes the agents' token by itself: there, and nowhere else.
-    fn new_own_agent_token(
-        &self,
-        server: &HostName,
-        used: &Token,
-        progress: &Progress<Failure>,
-    ) -> Result<Outcome> {
+    fn new_own_agent_token(&self, server: &HostName, used: &Token) -> Result<Outcome> {
         let session = self.session(server);
         let own = self.token_in(&session, OWN_AGENT_TOKEN)?;
         if self.rotation == Some(Rotation::GoesOn)
@@ -121,7 +118,6 @@ impl Run<'_> {
         }
         let bytes = SecretSlice::from(tokens::random()?.expose().as_bytes().to_vec());
         session.run_with_input(["sh", "-c", REPLACE, "sh", OWN_AGENT_TOKEN], bytes)?;
-        progress.fact("rotation", "begun");
         changed(format!("{server} has a new one"))
     }
 
@@ -159,7 +155,7 @@ impl Run<'_> {
     /// Restarts K3s on a server that does not take the new token yet.
     pub(super) fn restart_with_token(&self, name: &HostName, of: Rotated) -> Result<Outcome> {
         let session = self.session(name);
-        if self.answer(&session, of)? == Answer::Accepted {
+        if self.clear_answer(&session, of)? == Answer::Accepted {
             return skipped("it takes the new token already");
         }
         let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
@@ -186,6 +182,20 @@ impl Run<'_> {
                 format!("{name} cannot be asked about its token: {said}"),
             )
             .hint(format!("cargo xtask verify {name}"))),
+        }
+    }
+
+    /// The same, once K3s has started: one that is starting is not restarted, since a second start with another agents' token
+    /// may be one too many.
+    fn clear_answer(&self, session: &Session, of: Rotated) -> Result<Answer> {
+        let start = Instant::now();
+        loop {
+            match self.answer(session, of)? {
+                Answer::Unclear(_) if start.elapsed() < self.patience && !remote::interrupted() => {
+                    std::thread::sleep(POLL);
+                }
+                answer => return Ok(answer),
+            }
         }
     }
 
