@@ -87,14 +87,26 @@ impl Run<'_> {
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let used = self.used_token(server, of)?;
+        let outcome = if of == Rotated::Agent && !self.shares_agent_token() {
+            self.new_own_agent_token(server, &used)?
+        } else {
+            self.new_token_in_secret(of, &used, progress)?
+        };
+        // Only now: a run that was killed before has nothing to go on with, or shows it by what it left.
         progress.fact("rotation", "begun");
-        if of == Rotated::Agent && !self.shares_agent_token() {
-            return self.new_own_agent_token(server, &used);
-        }
+        Ok(outcome)
+    }
+
+    fn new_token_in_secret(
+        &self,
+        of: Rotated,
+        used: &Token,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
         let path = access::token_of(if of == Rotated::Server { Role::Server } else { Role::Agent });
         let wanted = self.secret_of(if of == Rotated::Server { Role::Server } else { Role::Agent })?;
         let begun = self.rotation == Some(Rotation::GoesOn)
-            || !wanted.agrees(&used)
+            || !wanted.agrees(used)
             || self.is_refused_somewhere(of)?;
         if !begun {
             self.tokens().write(&path, &tokens::random()?)?;
