@@ -5,9 +5,11 @@ pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
+pub(crate) mod logs;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
+pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod verify;
 
