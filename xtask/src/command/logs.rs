@@ -33,7 +33,8 @@ pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
     let argv = argv(args, &unit, global.json);
     // Past the standard library's lines: what comes is shown as it comes.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let result = if args.follow { session.follow(argv, stdout) } else { once(&session, &argv, stdout) };
+    let result =
+        if args.follow { session.follow(argv, stdout) } else { once(&session, &argv, stdout, &unit) };
     match result {
         // A reader that has gone away has seen enough, and ctrl-C is how following ends.
         Ok(_) => Ok(()),
@@ -51,8 +52,12 @@ fn once(
     session: &Session,
     argv: &[String],
     mut stdout: File,
+    unit: &str,
 ) -> std::result::Result<io::Result<()>, RunError> {
     let output = session.run(argv)?;
+    if output.stdout.is_empty() {
+        eprintln!("the journal of {} has nothing of {unit}", session.name());
+    }
     Ok(stdout.write_all(&output.stdout))
 }
 

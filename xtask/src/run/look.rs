@@ -57,7 +57,7 @@ pub(crate) struct Seen {
     pub(crate) booted: Option<String>,
     /// The next boot has another kernel, initrd or modules than the last one.
     pub(crate) other_kernel: bool,
-    pub(crate) generations: Vec<Generation>,
+    pub(crate) generations: Vec<Kept>,
     pub(crate) unit: Option<Unit>,
     pub(crate) failed: Vec<String>,
     /// It goes back by itself unless a deploy disarms it, or does so just now.
@@ -75,7 +75,7 @@ pub(crate) struct Seen {
 
 /// A system that the host can go back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Generation {
+pub(crate) struct Kept {
     pub(crate) number: u32,
     /// Seconds since 1970.
     pub(crate) made: u64,
@@ -84,7 +84,7 @@ pub(crate) struct Generation {
 
 impl Seen {
     /// The generation that runs: the newest one of that system.
-    pub(crate) fn generation(&self) -> Option<&Generation> {
+    pub(crate) fn generation(&self) -> Option<&Kept> {
         let running = self.running.as_deref()?;
         let of_it = self.generations.iter().filter(|generation| generation.system == running);
         of_it.max_by_key(|generation| generation.number)
@@ -162,11 +162,11 @@ fn sections(text: &str) -> BTreeMap<&str, String> {
 }
 
 /// `system-12-link 1700000000.0000000000 /nix/store/…`
-fn generation(line: &str) -> Option<Generation> {
+fn generation(line: &str) -> Option<Kept> {
     let mut words = line.splitn(3, ' ');
     let number = words.next()?.strip_prefix("system-")?.strip_suffix("-link")?.parse().ok()?;
     let made = words.next()?.split('.').next()?.parse().ok()?;
-    Some(Generation { number, made, system: words.next()?.to_owned() })
+    Some(Kept { number, made, system: words.next()?.to_owned() })
 }
 
 /// `k3s version v1.34.2+k3s1 (abcdef01)`, then Go's.
@@ -234,8 +234,7 @@ time=\"2026-01-01T00:00:00Z\" level=warning msg=\"a.crt: certificate x (ServerAu
     fn what_a_server_says_is_read() {
         let seen = parse(OCEAN).unwrap();
         assert_eq!((seen.clock, seen.token.as_deref()), (1_700_000_600, Some("0123  -")));
-        let generation =
-            Generation { number: 10, made: 1_700_000_000, system: seen.running.clone().unwrap() };
+        let generation = Kept { number: 10, made: 1_700_000_000, system: seen.running.clone().unwrap() };
         assert_eq!((seen.generations.len(), seen.generation()), (2, Some(&generation)));
         assert_eq!((seen.booted != seen.running, seen.other_kernel), (true, false));
         assert_eq!(seen.unit.map(|unit| unit.id).as_deref(), Some("k3s.service"));

@@ -21,6 +21,8 @@ mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
+#[cfg(test)]
+pub(crate) use look::Kept;
 pub(crate) use look::{Seen, look};
 
 use std::collections::{BTreeMap, HashMap};

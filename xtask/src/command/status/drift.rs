@@ -2,6 +2,7 @@
 //! and nothing is activated.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use fleet::{BuildOn, Fleet, Host, HostName};
@@ -93,6 +94,11 @@ fn build(
     let terminal = Terminal::new();
     let mut failures = Failures { events: render::renderer(global, &terminal), found: BTreeMap::new() };
     let result = run.execute(&plan, global.jobs, &mut [&mut failures]);
+    if !global.json {
+        // Live lines have no end of their own.
+        let space = if std::io::stderr().is_terminal() { "\n\n" } else { "\n" };
+        terminal.pause(|| eprint!("{space}"));
+    }
     let systems = run.systems();
     let mut built = Built::new();
     for host in hosts {

@@ -3,10 +3,12 @@
 mod drift;
 mod screen;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 
-use fleet::{Fleet, Host};
+use fleet::{Fleet, Host, Role};
 
 use self::survey::Surveyor;
 use crate::cli::{Global, Status};
@@ -53,7 +55,14 @@ fn shown<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Host>> {
                 Failure::configuration("hosts/fleet.toml has no hosts").hint("cargo xtask init".to_owned())
             );
         }
-        return Ok(fleet.hosts.values().collect());
+        let mut hosts: Vec<&Host> = fleet.hosts.values().collect();
+        // As they are deployed: servers, agents, those outside of the cluster.
+        hosts.sort_by_key(|host| match host.role {
+            Some(Role::Server) => 0,
+            Some(Role::Agent) => 1,
+            None => 2,
+        });
+        return Ok(hosts);
     }
     super::named_or_cluster(fleet, names)
 }

@@ -2,7 +2,7 @@
 //!
 //! In a terminal every line fits its width, so that a watched screen stands still. Elsewhere a host is one line, for grep.
 
-use console::{Alignment, Term, measure_text_width, pad_str, style};
+use console::{Alignment, Term, measure_text_width, pad_str, style, truncate_str};
 use fleet::Fleet;
 use k3s::certificate;
 
@@ -79,7 +79,8 @@ fn with_notes(line: &str, notes: &[Told], at: usize, width: Option<usize>) -> Ve
     };
     // Where a table is too wide for notes beside it, they stand below.
     let beside = at + 16 <= width;
-    let (indent, mut lines) = if beside { (at, Vec::new()) } else { (4, vec![line.trim_end().to_owned()]) };
+    let cut = truncate_str(line.trim_end(), width, "…").into_owned();
+    let (indent, mut lines) = if beside { (at, Vec::new()) } else { (4, vec![cut.clone()]) };
     let mut front = if beside { format!("{line}  ") } else { " ".repeat(indent) };
     for (level, text) in notes {
         for part in wrap(text, width - indent) {
@@ -87,7 +88,7 @@ fn with_notes(line: &str, notes: &[Told], at: usize, width: Option<usize>) -> Ve
             front = " ".repeat(indent);
         }
     }
-    if lines.is_empty() { vec![line.trim_end().to_owned()] } else { lines }
+    if lines.is_empty() { vec![cut] } else { lines }
 }
 
 fn coloured((level, text): &Told) -> String {
@@ -128,7 +129,7 @@ fn remark_lines(remark: &Remark, width: Option<usize>) -> Vec<String> {
 }
 
 /// At blanks; a word that is wider than all of it is cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -202,16 +203,4 @@ fn host_event(looked: &Looked<'_>, survey: &Survey<'_>) -> serde_json::Value {
         event.extend(more);
     }
     event
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_wrapped_at_blanks_and_cut_where_there_is_none() {
-        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
-        assert_eq!(wrap("a-word-that-is-long b", 8), ["a-word-t", "hat-is-l", "ong b"]);
-        assert_eq!(wrap("", 8), <[&str; 0]>::default());
-    }
 }

@@ -34,8 +34,8 @@ pub(super) struct Survey<'a> {
     /// In the fleet's order.
     pub(super) shown: Vec<Looked<'a>>,
     /// Asked for what it knows of the others, and not shown.
-    consulted: Option<Looked<'a>>,
-    first: Option<HostName>,
+    pub(super) consulted: Option<Looked<'a>>,
+    pub(super) first: Option<HostName>,
     /// Secrets that are not as secrets.nix says; where no host was named.
     pub(super) secrets: Vec<Remark>,
 }

@@ -74,8 +74,15 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
         notes.push((Level::Notice, "cordoned".to_owned()));
     }
     notes.extend(looked.drift.as_ref().map(Drift::told));
-    if notes.is_empty() {
-        notes.push((Level::Good, "well".to_owned()));
+    let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node));
+    if notes.iter().all(|(level, _)| *level == Level::Good) {
+        let text = match node {
+            None if host.role.is_some() => "its node is not known",
+            Some(_) if state.0 == Level::Notice => "takes no new work",
+            Some(_) if state.0 == Level::Bad => "its node is not Ready",
+            _ => "well",
+        };
+        notes.push((state.0, text.to_owned()));
     }
     notes.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     let version = node.flatten().map(|node| node.version.clone()).filter(|version| !version.is_empty());
@@ -83,7 +90,7 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
     Row {
         host: host.name.to_string(),
         role: host.role.map_or(String::new(), |role| role.to_string()),
-        node: host.role.map_or((Level::Good, String::new()), |_| node_state(node)),
+        node: state,
         k3s: host.role.and_then(|_| version.or_else(own)).unwrap_or_default(),
         generation: seen.map_or(String::new(), generation),
         notes,
@@ -120,6 +127,9 @@ fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>) -> Vec<Told> {
             }
             Some(_) => {}
         }
+    }
+    if matches!(seen.nodes, Some(Err(_))) {
+        notes.extend(bad("its API server does not answer"));
     }
     if host.role == Some(Role::Agent) {
         notes.extend(token(seen, survey).map(|text| (Level::Bad, text)));
@@ -212,7 +222,8 @@ fn unmatched(nodes: &[Node], survey: &Survey<'_>, fleet: &Fleet, first: &Host) -
         Remark::new(&node.name, "a node of the cluster that is no host of hosts/fleet.toml", Some(hint))
     });
     let joined = |host: &Host| nodes.iter().any(|node| node.name == host.name.as_str());
-    let hosts = survey.shown.iter().map(|looked| looked.host);
+    // Whoever is away has no node for a reason that is told already.
+    let hosts = survey.shown.iter().filter(|looked| looked.seen.is_ok()).map(|looked| looked.host);
     let absent = hosts.filter(|host| host.role.is_some() && !joined(host)).map(|host| {
         let hint = format!("cargo xtask verify {}", host.name);
         Remark::new(&host.name, "the cluster has no node of its name", Some(hint))
