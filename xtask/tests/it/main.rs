@@ -1,5 +1,6 @@
 //! The tool as its users meet it: one program, asked from outside.
 
+mod access;
 mod architecture;
 mod faults;
 mod lab;
@@ -11,5 +12,6 @@ mod refusals;
 mod rollback;
 mod secrets;
 mod stand_ins;
+mod status;
 mod sudo;
 mod support;

@@ -221,7 +221,8 @@ fn notes_stand_below_where_there_is_no_room_beside() {
           its readers are not those of secrets.nix: also
           for vega
           hint: cargo xtask secrets rekey
-    "#]].assert_eq(&drawn(Some(50), trouble));
+    "#]]
+    .assert_eq(&drawn(Some(50), trouble));
 }
 
 #[test]
