@@ -75,7 +75,7 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
     }
     notes.extend(looked.drift.as_ref().map(Drift::told));
     let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node));
-    if notes.iter().all(|(level, _)| *level == Level::Good) {
+    if notes.is_empty() || (state.0 > Level::Good && notes.iter().all(|(level, _)| *level == Level::Good)) {
         let text = match node {
             None if host.role.is_some() => "its node is not known",
             Some(_) if state.0 == Level::Notice => "takes no new work",
