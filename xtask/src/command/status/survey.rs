@@ -148,9 +148,9 @@ impl<'a> Surveyor<'a> {
     fn secrets(&self) -> Vec<Remark> {
         match check::wrong_with_secrets(self.repository, self.fleet) {
             Ok(wrong) => {
-                wrong.into_iter().map(|(subject, text, hint)| Remark::new(subject, text, hint)).collect()
+                wrong.into_iter().map(|(subject, text, hint)| Remark::new(&subject, text, hint)).collect()
             }
-            Err(failure) => vec![Remark::new("secrets.nix", failure.message, failure.hint)],
+            Err(failure) => vec![Remark::new(&"secrets.nix", failure.message, failure.hint)],
         }
     }
 }

@@ -53,7 +53,7 @@ fn drawn(width: Option<usize>, say: impl Fn(&str) -> crate::failure::Result<Seen
     let first = fleet.first_server().map(|host| host.name.clone());
     let secret = "its readers are not those of secrets.nix: also for vega".to_owned();
     let hint = Some("cargo xtask secrets rekey".to_owned());
-    let secrets = vec![Remark::new("secrets/a-name-that-is-long.age", secret, hint)];
+    let secrets = vec![Remark::new(&"secrets/a-name-that-is-long.age", secret, hint)];
     let survey = Survey { shown, consulted: None, first, secrets };
     let lines = lines(&survey, &fleet, width);
     assert!(

@@ -44,7 +44,7 @@ pub(super) struct Remark {
 }
 
 impl Remark {
-    pub(super) fn new(subject: impl ToString, text: impl Into<String>, hint: Option<String>) -> Self {
+    pub(super) fn new(subject: &impl ToString, text: impl Into<String>, hint: Option<String>) -> Self {
         Self { subject: subject.to_string(), text: text.into(), tail: Vec::new(), hint }
     }
 
