@@ -105,9 +105,34 @@ Examples:
     Rollback(Rollback),
     /// Every gate of a deploy, changing nothing
     Verify(Hosts),
+    /// The cluster on one screen: hosts, nodes, generations, versions, tokens, secrets
+    ///
+    /// Tells what is and changes nothing; `verify` says whether it is well. Exit code 0 when all of it could be told, 4 when
+    /// a host could not be asked, 5 when `--drift` could not build one.
+    #[command(after_help = "\
+Examples:
+  cargo xtask status
+  cargo xtask status maia --watch     again every 2 s, until ctrl-C
+  cargo xtask status --drift          does each host run what the flake says now?
+  cargo xtask status --json           for other programs: one event a host")]
+    Status(Status),
+    /// The journal of a host's K3s, or of another unit
+    #[command(after_help = "\
+Examples:
+  cargo xtask logs maia -f            follow it until ctrl-C
+  cargo xtask logs maia -n 1000 | less -R
+  cargo xtask logs ocean --unit sshd")]
+    Logs(Logs),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
     Check,
     /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
+    ///
+    /// Written to .kube/HOST.yml for its owner alone, with a link to it from ~/.kube/config.HOST.yml. It holds a private key.
+    #[command(after_help = "\
+Examples:
+  cargo xtask kubeconfig
+  cargo xtask kubeconfig --merge              into ~/.kube/config, or the first file of $KUBECONFIG
+  cargo xtask kubeconfig --base64 | gh secret set KUBECONFIG")]
     Kubeconfig(Kubeconfig),
     /// Fill in hosts/fleet.toml for a new clone: your key, and your hosts' keys with fingerprints to confirm
     #[command(after_help = "\
@@ -218,6 +243,52 @@ pub(crate) struct Kubeconfig {
     /// Where to write it; `-` for standard output [default: .kube/HOST.yml]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Print it as one line of base64, for a secret of CI; write no file
+    #[arg(long, conflicts_with_all = ["out", "merge"])]
+    pub(crate) base64: bool,
+    /// Merge it into your own kubeconfig: ~/.kube/config, or the first file of $KUBECONFIG
+    ///
+    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context. Comments
+    /// are lost, as in `kubectl config`.
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) merge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Names in hosts/fleet.toml [default: all hosts]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Draw it again every so many seconds, until ctrl-C [default: 2]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds,
+          conflicts_with = "drift")]
+    pub(crate) watch: Option<u64>,
+    /// Build each host's system, where fleet.toml says, and compare it with what runs there
+    #[arg(long)]
+    pub(crate) drift: bool,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(seconds),
+        Ok(_) => Err("from 1 to 3600 seconds".to_owned()),
+        Err(_) => Err("a number of seconds; hosts are named before --watch".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Its name in hosts/fleet.toml
+    pub(crate) host: String,
+    /// Go on with what comes, until ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of its newest lines
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    pub(crate) lines: u32,
+    /// Another unit's [default: that of K3s, k3s.service or k3s-agent.service]
+    #[arg(short, long)]
+    pub(crate) unit: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,8 @@ fn main() -> ExitCode {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
         Command::Rollback(args) => command::rollback::run(&cli.global, args),
+        Command::Status(args) => command::status::run(&cli.global, args),
+        Command::Logs(args) => command::logs::run(&cli.global, args),
         Command::Verify(args) => command::verify::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),

@@ -29,8 +29,8 @@ pub enum Answer {
     Unclear(String),
 }
 
-/// In front of each script: what logs in of a token, by the rules of [`crate::Token::password`].
-const PASSWORD: &str = r#"
+/// A function for shell scripts: what logs in of the token `$1`, by the rules of [`crate::Token::password`].
+pub const PASSWORD_OF: &str = r#"
 password_of() {
   case $1 in
     K10*::*:*) set -- "${1#*::}"; printf %s "${1#*:}" ;;
@@ -65,7 +65,7 @@ pub fn argv(account: Account, at: Option<IpAddr>, file: Option<&str>) -> Vec<Str
         Account::Node => ("node", "config"),
     };
     let url = format!("https://{host}:6443/v1-k3s/{path}");
-    let script = format!("{PASSWORD}{LOGIN}");
+    let script = format!("{PASSWORD_OF}{LOGIN}");
     let words = ["sh", "-c", &script, "sh", user, &url, ca];
     words.into_iter().chain(file).map(str::to_owned).collect()
 }
@@ -83,7 +83,7 @@ printf 'user = "server:%s"\ndata = "%s"\n' "$(escaped "$(password_of "$current")
 
 /// The command, for a server, that has its datastore encrypted with another server token. Prints the status.
 pub fn change_argv() -> Vec<String> {
-    let script = format!("{PASSWORD}{CHANGE}");
+    let script = format!("{PASSWORD_OF}{CHANGE}");
     ["sh", "-c", &script, "sh", SERVER_CA].map(str::to_owned).to_vec()
 }
 
@@ -105,7 +105,7 @@ test -s "$1" && test -r "$1" || exit 1
 /// The command that prints what [`crate::Token::digest`] makes of the token in a file of the host. The salt is its standard
 /// input. Exit code 1 where the file is empty or cannot be read.
 pub fn digest_argv(file: &str) -> Vec<String> {
-    let script = format!("{PASSWORD}{DIGEST}");
+    let script = format!("{PASSWORD_OF}{DIGEST}");
     ["sh", "-c", &script, "sh", file].map(str::to_owned).to_vec()
 }
 

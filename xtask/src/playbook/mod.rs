@@ -5,12 +5,14 @@
 
 mod action;
 mod deploy;
+mod drift;
 mod rollback;
 mod rotate;
 mod verify;
 
 pub(crate) use action::{Action, Rotated, Target, Token};
 pub(crate) use deploy::{Aim, deploy};
+pub(crate) use drift::drift;
 pub(crate) use rollback::rollback;
 pub(crate) use rotate::rotate;
 pub(crate) use verify::verify;

@@ -12,6 +12,7 @@ mod gate;
 mod generation;
 mod host;
 mod lock;
+mod look;
 mod preflight;
 mod reboot;
 mod rollback;
@@ -24,6 +25,9 @@ mod token;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 pub(crate) use gate::digest;
+#[cfg(test)]
+pub(crate) use look::Kept;
+pub(crate) use look::{Seen, look};
 pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap};
@@ -59,7 +63,7 @@ pub(crate) struct Run<'a> {
     /// How long an activation may take before its host goes back by itself.
     pub(crate) activation_timeout: Duration,
     identities: Identities,
-    elevation: Elevation,
+    elevation: Arc<Elevation>,
     state: Mutex<State>,
     /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
     knows_store_path: OnceLock<bool>,
@@ -125,7 +129,7 @@ impl<'a> Run<'a> {
         fleet: &'a Fleet,
         rules: Option<&'a Rules>,
         identities: Identities,
-        elevation: Elevation,
+        elevation: impl Into<Arc<Elevation>>,
     ) -> Result<Self> {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(connect::ssh_host).collect();
         let ssh = Ssh::new(&hosts)?;
@@ -139,7 +143,7 @@ impl<'a> Run<'a> {
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
             identities,
-            elevation,
+            elevation: elevation.into(),
             state: Mutex::default(),
             knows_store_path: OnceLock::new(),
             together: together::Together::default(),
@@ -170,6 +174,12 @@ impl<'a> Run<'a> {
     /// What would change on each host, where that was asked for.
     pub(crate) fn differences(&self) -> Vec<String> {
         self.state().differences.values().map(ToString::to_string).collect()
+    }
+
+    /// The systems that were built, or found.
+    pub(crate) fn systems(&self) -> BTreeMap<HostName, String> {
+        let state = self.state();
+        state.built.iter().map(|(name, built)| (name.clone(), built.system.clone())).collect()
     }
 
     fn act(&self, action: &Action, progress: &Progress<Failure>) -> Result<Outcome> {

@@ -21,8 +21,8 @@ use super::build::short;
 use super::{Built, Run, host};
 use crate::failure::{Failure, Kind, Result};
 
-const TIMER: &str = "xtask-rollback.timer";
-const SERVICE: &str = "xtask-rollback.service";
+pub(super) const TIMER: &str = "xtask-rollback.timer";
+pub(super) const SERVICE: &str = "xtask-rollback.service";
 /// What the timer adds to the times of activation and gate: for logins, and for a clock of another pace.
 const SLACK: Duration = Duration::from_secs(10);
 /// How long a host that goes back may take.

@@ -1,5 +1,6 @@
 //! The tool as its users meet it: one program, asked from outside.
 
+mod access;
 mod architecture;
 mod faults;
 mod lab;
@@ -12,6 +13,7 @@ mod rollback;
 mod rotation;
 mod secrets;
 mod stand_ins;
+mod status;
 mod sudo;
 mod support;
 mod tokens;

@@ -1,6 +1,7 @@
 //! A connection to one host, and what can be run over it.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,15 @@ pub(super) enum Link {
     Local,
     Master { user: String, address: String, options: Vec<String>, _folder: Arc<Folder> },
 }
+
+/// Whoever runs a command that goes on by itself is not told of our end by ssh, which passes no signal on: so a reader of
+/// the beat stands beside it, and ends it when the beat does. The command's exit code is that of all of it.
+const FOLLOW: &str = "\
+exec 3<&0
+{ while read -r -t 60 _; do :; done; kill $$; } <&3 3<&- > /dev/null 2>&1 &
+exec \"$@\" < /dev/null 3<&-";
+/// Somebody who forgot about it should not find it next month.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(7 * 86400);
 
 const END_NIX: &str = "\
 sshd=$(ps -o ppid= -p $(ps -o sid= -p $$))
@@ -153,6 +163,23 @@ impl Session {
         argv: impl IntoIterator<Item = S>,
     ) -> Result<SecretSlice<u8>, RunError> {
         self.told(self.command(argv).run_secret())
+    }
+
+    /// Runs `argv` on the host for as long as it goes on by itself, at most a week, what it says copied to `out`; ends it
+    /// there when we are asked to stop, die, or lose the link (then within a minute). Needs bash there. `Ok(Err(_))` when
+    /// `out` takes no more.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn follow<S: AsRef<str>>(
+        &self,
+        argv: impl IntoIterator<Item = S>,
+        out: impl Write + Send + 'static,
+    ) -> Result<io::Result<()>, RunError> {
+        let argv = argv.into_iter().map(|word| word.as_ref().to_owned());
+        let argv = ["bash", "-c", FOLLOW, "bash"].map(str::to_owned).into_iter().chain(argv);
+        let command = self.command(argv).timeout(FOLLOW_TIMEOUT);
+        self.told(command.run_into(out))
     }
 
     /// 255 is ssh's own exit code: the command may have done anything, or nothing.
