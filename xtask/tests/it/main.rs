@@ -1,6 +1,7 @@
 //! The tool as its users meet it: one program, asked from outside.
 
 mod architecture;
+mod doctor;
 mod faults;
 mod lab;
 mod leaks;
