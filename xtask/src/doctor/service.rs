@@ -113,8 +113,10 @@ fn readyz(chart: &mut Chart, k3s: &K3sFacts) {
         return;
     }
     let Some(server) = &k3s.server else { return };
-    let failed: Vec<String> =
-        server.readyz.lines().filter(|line| line.starts_with("[-]")).map(str::to_owned).collect();
+    // kubectl wraps what the server says about a failure into a sentence, its lines escaped.
+    let lines = server.readyz.replace("\\n", "\n");
+    let is_failed = |line: &&str| line.contains("[-]");
+    let failed: Vec<String> = lines.lines().filter(is_failed).map(|line| line[line.find("[-]").unwrap_or(0)..].to_owned()).collect();
     let etcd = failed.iter().any(|line| line.starts_with("[-]etcd"));
     if etcd {
         chart.found(Cause::EtcdFailed, None, failed, "");
