@@ -13,7 +13,11 @@ use crate::repository::Repository;
 pub(crate) fn run(global: &Global, args: &Doctor) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
-    let named = if args.hosts.is_empty() { fleet.hosts.values().collect() } else { named_or_cluster(&fleet, &args.hosts)? };
+    let named = if args.hosts.is_empty() {
+        fleet.hosts.values().collect()
+    } else {
+        named_or_cluster(&fleet, &args.hosts)?
+    };
     if named.is_empty() {
         return Err(Failure::new(Kind::Usage, "hosts/fleet.toml has no host"));
     }

@@ -1,7 +1,8 @@
 //! The causes that doctor knows: one table, from which findings take their words and `docs/doctor.md` is made.
 //!
 //! What a cause brings about stands in the table, too: whoever finds both tells the cause only. `causes` holds on the same
-//! host; `as_server` on every host of the cluster, when it is a server that has it.
+//! host; `as_server` on every host of the cluster, when it is the first server that has it, and on the other servers, when it
+//! is another one.
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,26 +57,26 @@ macro_rules! causes {
 causes! {
     NameUnresolved Error "name-unresolved": "its name does not resolve here",
         seen "ssh, at each address of fleet.toml", do "getent hosts {detail}; else put its IP address into addresses in hosts/fleet.toml",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     NoRoute Error "no-route": "there is no route to it",
         seen "ssh, at each address of fleet.toml", do "here: tailscale status; ip route get {detail}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     SshRefused Error "ssh-refused": "it is up, and its sshd does not answer",
         seen "ssh, at each address of fleet.toml", do "at its console: systemctl start sshd; journalctl -u sshd",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     SshSilent Error "ssh-silent": "nothing answers within the time limit",
         seen "ssh, at each address of fleet.toml", do "is it up, and in the mesh? tailscale ping {detail}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     WrongHostKey Error "wrong-host-key": "its host key is not the pinned one",
         seen "ssh, with the key of fleet.toml",
         do "compare at its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; then cargo xtask init --host {host}={detail}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     LoginRefused Error "login-refused": "it refuses the login",
         seen "ssh", do "ssh-add -l; is one of these keys in [admins], and was {host} deployed with it?",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     NotAsked Error "not-asked": "it could not be asked",
         seen "no pinned key, no root, a lost link", do "cargo xtask verify {host}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable];
+        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
 
     OwnClock Error "own-clock": "this machine's clock differs from those of all hosts, which agree",
         seen "date, on every host and here", do "here: timedatectl",
@@ -95,17 +96,17 @@ causes! {
         seen "systemctl, tailscale status", do "on {host}: systemctl start tailscaled; tailscale up",
         causes [InterfaceMissing AddressMissing FlannelMissing ServerUnreachable KubeletUnreachable K3sFailed K3sStarting
                 FailedUnits NodeMissing NodeNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
     InterfaceMissing Error "interface-missing": "the interface that fleet.toml names is not there",
         seen "/sys/class/net; the journal: unable to find interface",
         do "on {host}: ip link; then mend cluster.interface in hosts/fleet.toml, or start what makes {detail}",
         causes [AddressMissing FlannelMissing ServerUnreachable KubeletUnreachable K3sFailed K3sStarting NodeMissing
                 NodeNotReady NodeAddress],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
     AddressMissing Error "address-missing": "its node_ip is on none of its interfaces",
         seen "ip addr", do "on {host}: ip addr; then mend node_ip in hosts/fleet.toml, or the interface",
         causes [ServerUnreachable KubeletUnreachable K3sFailed K3sStarting NodeMissing NodeNotReady NodeAddress],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
 
     NotRecipient Error "not-a-recipient": "its token's file in secrets/ is not encrypted to it",
         seen "the file's header and ssh_host_key, keyless",
@@ -157,11 +158,11 @@ causes! {
     K3sAbsent Error "k3s-absent": "it has no k3s unit",
         seen "systemctl", do "cargo xtask deploy {host}",
         causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ContainerdDown SecretMissing],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
     K3sStopped Error "k3s-stopped": "k3s was stopped",
         seen "systemctl", do "on {host}: systemctl start {detail}",
         causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
     K3sFailed Error "k3s-failed": "k3s ends and is started again and again, or has failed",
         seen "systemctl, and its last lines", do "on {host}: journalctl -u {detail}",
         causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],
@@ -258,10 +259,15 @@ mod tests {
         fn reaches(from: Cause, to: Cause, seen: &mut Vec<Cause>) -> bool {
             let entry = from.entry();
             entry.causes.iter().chain(entry.as_server).any(|&next| {
-                next == to || (!seen.contains(&next) && { seen.push(next); reaches(next, to, seen) })
+                next == to
+                    || (!seen.contains(&next) && {
+                        seen.push(next);
+                        reaches(next, to, seen)
+                    })
             })
         }
-        let cycles: Vec<_> = Cause::ALL.iter().filter(|cause| reaches(**cause, **cause, &mut Vec::new())).collect();
+        let cycles: Vec<_> =
+            Cause::ALL.iter().filter(|cause| reaches(**cause, **cause, &mut Vec::new())).collect();
         assert!(cycles.is_empty(), "{cycles:?}");
     }
 
@@ -279,14 +285,20 @@ mod tests {
     #[test]
     fn the_document_has_every_cause() {
         use std::fmt::Write as _;
-        let mut table = String::from("| cause | what is wrong | seen by | remedy | explains |\n|---|---|---|---|---|\n");
+        let mut table =
+            String::from("| cause | what is wrong | seen by | remedy | explains |\n|---|---|---|---|---|\n");
         for cause in Cause::ALL {
             let Entry { name, weight, what, seen, remedy, causes, as_server } = cause.entry();
             let note = if *weight == Weight::Note { " (a note)" } else { "" };
             let names = |list: &[Cause]| list.iter().map(|it| it.entry().name).collect::<Vec<_>>().join(", ");
             let mut explains = names(causes);
             if !as_server.is_empty() {
-                let _ = write!(explains, "{}on a server, everywhere: {}", if explains.is_empty() { "" } else { "; " }, names(as_server));
+                let _ = write!(
+                    explains,
+                    "{}on a server, everywhere: {}",
+                    if explains.is_empty() { "" } else { "; " },
+                    names(as_server)
+                );
             }
             let _ = writeln!(table, "| {name}{note} | {what} | {seen} | {remedy} | {explains} |");
         }

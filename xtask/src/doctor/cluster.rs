@@ -22,7 +22,12 @@ pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
     }
     if let Some(ip) = chart.host.node_ip.filter(|ip| !node.addresses.contains(ip)) {
         let has: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-        chart.found(Cause::NodeAddress, None, vec![format!("{} in the cluster, {ip} in fleet.toml", has.join(" "))], "");
+        chart.found(
+            Cause::NodeAddress,
+            None,
+            vec![format!("{} in the cluster, {ip} in fleet.toml", has.join(" "))],
+            "",
+        );
     }
     if *cordoned {
         chart.found(Cause::NodeCordoned, None, vec!["spec.unschedulable: true".to_owned()], "");
@@ -67,10 +72,20 @@ pub(super) fn rules(all: &mut Examination, fleet: &Fleet, facts: &Facts) {
         let evidence = format!("{}: {status}, {}, {}", node.name, addresses.join(" "), node.version);
         let cause = Cause::NodeUnknown;
         let remedy = remedy(cause, "", server, &node.name);
-        all.findings.push(Finding { host: None, cause, value: Some(node.name.clone()), evidence: vec![evidence], remedy });
+        all.findings.push(Finding {
+            host: None,
+            cause,
+            value: Some(node.name.clone()),
+            evidence: vec![evidence],
+            remedy,
+        });
     }
     if strangers == 0 {
-        all.well.push(Well { host: None, check: "nodes", value: format!("{}, all of hosts/fleet.toml", nodes.len()) });
+        all.well.push(Well {
+            host: None,
+            check: "nodes",
+            value: format!("{}, all of hosts/fleet.toml", nodes.len()),
+        });
     }
 }
 
@@ -80,7 +95,8 @@ fn clocks(all: &mut Examination, fleet: &Fleet, facts: &Facts) {
         Asked::Answered(seen) => Some((name.clone(), seen.clock?)),
         Asked::Unreached(_) => None,
     };
-    let clocks: Vec<(HostName, i64)> = facts.hosts.iter().filter_map(|(name, asked)| clock(name, asked)).collect();
+    let clocks: Vec<(HostName, i64)> =
+        facts.hosts.iter().filter_map(|(name, asked)| clock(name, asked)).collect();
     let off = |a: i64, b: i64| a.abs_diff(b) > SKEW;
     let (Some((_, first)), Some((_, last))) =
         (clocks.iter().min_by_key(|(_, by)| *by), clocks.iter().max_by_key(|(_, by)| *by))

@@ -57,7 +57,11 @@ pub(crate) fn look(repository: &Repository, fleet: &Fleet, asker: &Asker, hosts:
     Ok(facts)
 }
 
-fn look_at(host: &Host, session: &Session, salt: SecretSlice<u8>) -> std::result::Result<HostFacts, RunError> {
+fn look_at(
+    host: &Host,
+    session: &Session,
+    salt: SecretSlice<u8>,
+) -> std::result::Result<HostFacts, RunError> {
     let (secret, role) = match host.role {
         Some(Role::Server) => (SERVER_SECRET, "server"),
         Some(Role::Agent) => (AGENT_SECRET, "agent"),
@@ -84,8 +88,18 @@ fn journal(session: &Session, unit: &Unit) -> std::result::Result<String, RunErr
         Some(since) if since + RECENT > now => format!("@{since}"),
         _ => format!("-{RECENT}s"),
     };
-    let argv =
-        ["journalctl", "--unit", &unit.id, "--since", &since, "--lines", "200", "--no-pager", "--output", "cat"];
+    let argv = [
+        "journalctl",
+        "--unit",
+        &unit.id,
+        "--since",
+        &since,
+        "--lines",
+        "200",
+        "--no-pager",
+        "--output",
+        "cat",
+    ];
     Ok(session.run(argv)?.text())
 }
 
@@ -110,7 +124,8 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
     let ca = ca.unwrap_or_default();
     let answered = |host: &&Host| facts.of(&host.name).is_some_and(|seen| seen.k3s.is_some());
     let hosts: Vec<&Host> = fleet.hosts.values().filter(answered).collect();
-    let kubelets: BTreeMap<String, HostName> = hosts.iter().filter_map(|host| Some((kubelet(host)?, host.name.clone()))).collect();
+    let kubelets: BTreeMap<String, HostName> =
+        hosts.iter().filter_map(|host| Some((kubelet(host)?, host.name.clone()))).collect();
     let said = asker.each(&hosts, |host, session| {
         if host.name == server.name {
             return Ok(Way::FromServer(nodes(session), from_server(session, &kubelets)?));

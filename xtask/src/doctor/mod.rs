@@ -66,7 +66,8 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
                 system::rules(&mut chart, seen);
                 network::rules(&mut chart, fleet, seen);
                 if let Some(k3s) = &seen.k3s {
-                    let servers = server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
+                    let servers =
+                        server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
                     token::rules(&mut chart, k3s, servers);
                     service::rules(&mut chart, seen, k3s, is_joined(facts, host));
                     network::ways(&mut chart, k3s);
@@ -76,7 +77,7 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
         cluster::node_rules(&mut chart, facts);
     }
     cluster::rules(&mut all, fleet, facts);
-    all.findings = without_consequences(fleet, merged(all.findings));
+    all.findings = without_consequences(fleet, &merged(std::mem::take(&mut all.findings)));
     all
 }
 
@@ -102,7 +103,13 @@ impl Chart<'_> {
     fn found(&mut self, cause: Cause, value: Option<String>, evidence: Vec<String>, detail: &str) {
         let host = self.host.name.as_str();
         let remedy = remedy(cause, host, self.server.map_or(host, HostName::as_str), detail);
-        self.all.findings.push(Finding { host: Some(self.host.name.clone()), cause, value, evidence, remedy });
+        self.all.findings.push(Finding {
+            host: Some(self.host.name.clone()),
+            cause,
+            value,
+            evidence,
+            remedy,
+        });
     }
 
     fn unreached(&mut self, why: &reach::Unreached) {
@@ -127,7 +134,11 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
         match merged.iter_mut().find(same) {
             // The cluster has one finding for each stranger.
             Some(known) if known.host.is_some() => {
-                let new = finding.evidence.into_iter().filter(|line| !known.evidence.contains(line)).collect::<Vec<_>>();
+                let new = finding
+                    .evidence
+                    .into_iter()
+                    .filter(|line| !known.evidence.contains(line))
+                    .collect::<Vec<_>>();
                 known.evidence.extend(new);
             }
             _ => merged.push(finding),
@@ -137,13 +148,22 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// Leaves out what another finding brings about, be that one left out itself or not: the first cause of a row stays.
-fn without_consequences(fleet: &Fleet, findings: Vec<Finding>) -> Vec<Finding> {
-    let is_server = |host: &HostName| fleet.hosts.get(host).is_some_and(|host| host.role == Some(Role::Server));
+fn without_consequences(fleet: &Fleet, findings: &[Finding]) -> Vec<Finding> {
     let explains = |one: &Finding, other: &Finding| {
         let entry = one.cause.entry();
-        let on_host = one.host == other.host && entry.causes.contains(&other.cause);
-        on_host || (one.host.as_ref().is_some_and(is_server) && entry.as_server.contains(&other.cause) && !std::ptr::eq(one, other))
+        let same_host = one.host == other.host && entry.causes.contains(&other.cause);
+        same_host || (entry.as_server.contains(&other.cause) && reaches(fleet, one, other))
     };
-    let root = |finding: &&Finding| !findings.iter().any(|other| explains(other, finding));
-    findings.iter().filter(root).cloned().collect()
+    let is_first = |finding: &&Finding| !findings.iter().any(|other| explains(other, finding));
+    findings.iter().filter(is_first).cloned().collect()
+}
+
+/// Agents join the first server, and it is asked about the nodes; the other servers matter to servers only.
+fn reaches(fleet: &Fleet, one: &Finding, other: &Finding) -> bool {
+    let is_server = |finding: &Finding| {
+        let host = finding.host.as_ref().and_then(|name| fleet.hosts.get(name));
+        host.is_some_and(|host| host.role == Some(Role::Server))
+    };
+    let is_first = one.host.as_ref() == fleet.first_server().map(|server| &server.name);
+    is_first || (is_server(one) && is_server(other))
 }

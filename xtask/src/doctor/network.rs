@@ -35,7 +35,12 @@ pub(super) fn rules(chart: &mut Chart, fleet: &Fleet, seen: &HostFacts) {
             chart.well("address", ip.to_string());
         } else {
             let has: Vec<String> = seen.addresses.iter().map(ToString::to_string).collect();
-            chart.found(Cause::AddressMissing, Some(ip.to_string()), vec![format!("it has {}", has.join(" "))], "");
+            chart.found(
+                Cause::AddressMissing,
+                Some(ip.to_string()),
+                vec![format!("it has {}", has.join(" "))],
+                "",
+            );
         }
     }
     firewall(chart, interface, seen);

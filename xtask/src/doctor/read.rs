@@ -49,7 +49,10 @@ pub(super) fn host(text: &str, in_cluster: bool, window: (SystemTime, SystemTime
     HostFacts {
         clock: said.first("clock").and_then(|seconds| offset(seconds.parse().ok()?, window)),
         rooms: said.lines("room").filter_map(room).collect(),
-        failed_units: said.lines("failed").filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect(),
+        failed_units: said
+            .lines("failed")
+            .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+            .collect(),
         rollback_armed: said.lines("timer").any(|state| ["active", "activating"].contains(&state)),
         running: system("/run/current-system"),
         boot: system("/nix/var/nix/profiles/system"),
@@ -286,7 +289,11 @@ mod tests {
     fn certificates_are_read_in_each_of_k3s_words() {
         let now = humantime::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
         let left = |line: &str| certificate(line, now).map(|certificate| certificate.left);
-        let line = |what: &str| format!("time=\"x\" level=info msg=\"client-admin.crt: certificate system:admin (ClientAuth) {what}\"");
+        let line = |what: &str| {
+            format!(
+                "time=\"x\" level=info msg=\"client-admin.crt: certificate system:admin (ClientAuth) {what}\""
+            )
+        };
         assert_eq!(left(&line("is ok, expires at 2026-01-02T00:00:00Z")), Some(86400));
         assert_eq!(left(&line("will expire within 120 days at 2026-01-01T00:01:00Z")), Some(60));
         assert_eq!(left(&line("expired at 2025-12-31T23:59:00Z")), Some(-60));
@@ -301,7 +308,8 @@ mod tests {
         assert_eq!((good.reach, good.login), (Ok(()), Login::Accepted));
         let wrong = probe("== reach\n200\nexit 0\n== login\n401\nexit 0\n");
         assert_eq!(wrong.login, Login::Refused("401 not authorized".to_owned()));
-        let silent = probe("== reach\ncurl: (28) Connection timed out\n000\nexit 28\n== login\n000\nexit 77\n");
+        let silent =
+            probe("== reach\ncurl: (28) Connection timed out\n000\nexit 28\n== login\n000\nexit 77\n");
         assert!(silent.reach.unwrap_err().silent);
         assert_eq!(silent.login, Login::Unknown(String::new()));
         let refused = probe("== reach\ncurl: (7) Failed to connect\n000\nexit 7\n");
@@ -310,14 +318,19 @@ mod tests {
 
     #[test]
     fn a_kubelet_that_refuses_our_login_is_there() {
-        let told = kubelets("10.0.0.1:10250 0 \n10.0.0.2:10250 7 curl: (7) Failed\n[fd00::1]:10250 28 curl: (28) x\n");
+        let told = kubelets(
+            "10.0.0.1:10250 0 \n10.0.0.2:10250 7 curl: (7) Failed\n[fd00::1]:10250 28 curl: (28) x\n",
+        );
         assert_eq!(told["10.0.0.1:10250"], Ok(()));
-        assert!(told["10.0.0.2:10250"].is_err() && told["[fd00::1]:10250"].as_ref().is_err_and(|no| no.silent));
+        assert!(
+            told["10.0.0.2:10250"].is_err() && told["[fd00::1]:10250"].as_ref().is_err_and(|no| no.silent)
+        );
     }
 
     #[test]
     fn nodes_bring_what_their_spec_says() {
-        let json = br#"{"items":[{"metadata":{"name":"maia"},"spec":{"unschedulable":true},"status":{"conditions":[
+        let json =
+            br#"{"items":[{"metadata":{"name":"maia"},"spec":{"unschedulable":true},"status":{"conditions":[
             {"type":"DiskPressure","status":"True"},{"type":"PIDPressure","status":"False"},
             {"type":"Ready","status":"True"}]}},{"metadata":{"name":"zoe"},"spec":{}}]}"#;
         let told = nodes(json).unwrap();

@@ -17,10 +17,12 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
     }
     let width = Term::stdout().is_term().then(|| usize::from(Term::stdout().size().1).min(WIDEST));
     let subjects = facts.hosts.keys().map(Some).chain([None]);
-    let names: Vec<&str> = subjects.clone().map(|host| host.map_or(fleet.cluster.name.as_str(), HostName::as_str)).collect();
+    let names: Vec<&str> =
+        subjects.clone().map(|host| host.map_or(fleet.cluster.name.as_str(), HostName::as_str)).collect();
     let column = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (host, name) in subjects.zip(names) {
-        let findings: Vec<&Finding> = all.findings.iter().filter(|finding| finding.host.as_ref() == host).collect();
+        let findings: Vec<&Finding> =
+            all.findings.iter().filter(|finding| finding.host.as_ref() == host).collect();
         if host.is_some_and(|host| !named.contains(&host)) && findings.is_empty() {
             continue;
         }
@@ -35,7 +37,14 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
     }
 }
 
-fn heading(facts: &Facts, host: Option<&HostName>, name: &str, column: usize, findings: &[&Finding], checks: usize) {
+fn heading(
+    facts: &Facts,
+    host: Option<&HostName>,
+    name: &str,
+    column: usize,
+    findings: &[&Finding],
+    checks: usize,
+) {
     let errors = findings.iter().filter(|finding| finding.cause.entry().weight == Weight::Error).count();
     let unreached = host.is_some_and(|host| matches!(facts.hosts.get(host), Some(Asked::Unreached(_))));
     let checks = if checks == 1 { "1 check".to_owned() } else { format!("{checks} checks") };
@@ -106,7 +115,10 @@ fn print_json(global: &Global, all: &Examination) {
     }
     for well in all.well.iter().filter(|_| global.verbose) {
         let host = well.host.as_ref().map(HostName::as_str);
-        say!("{}", serde_json::json!({"event": "check", "host": host, "check": well.check, "value": well.value}));
+        say!(
+            "{}",
+            serde_json::json!({"event": "check", "host": host, "check": well.check, "value": well.value})
+        );
     }
 }
 

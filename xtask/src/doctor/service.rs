@@ -50,11 +50,18 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
     let mut evidence = vec![format!("{}: {}", unit.id, unit.state())];
     let cause = stopped(unit);
     if cause != Cause::K3sStopped {
-        let lines: Vec<&str> = k3s.journal.lines().collect();
+        let lines: Vec<&str> = k3s.journal.lines().filter(|line| !is_systemds(line, &unit.id)).collect();
         evidence.extend(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| line.trim().to_owned()));
     }
     chart.found(cause, None, evidence, &unit.id);
     false
+}
+
+/// What systemd says about a unit stands among the unit's own lines, and says less.
+fn is_systemds(line: &str, unit: &str) -> bool {
+    let said = ["Starting ", "Started ", "Stopping ", "Stopped ", "Failed to start "];
+    let about = |said: &&str| line.strip_prefix(*said).is_some_and(|rest| rest.starts_with(unit));
+    line.strip_prefix(unit).is_some_and(|rest| rest.starts_with(": ")) || said.iter().any(about)
 }
 
 fn stopped(unit: &Unit) -> Cause {
@@ -104,7 +111,10 @@ fn certificates(chart: &mut Chart, k3s: &K3sFacts) {
     }
     let soonest = k3s.certificates.iter().map(|certificate| certificate.left).min();
     if let Some(left) = soonest.filter(|left| *left >= NEAR) {
-        chart.well("certificates", format!("the first of {} ends in {} days", k3s.certificates.len(), left / 86400));
+        chart.well(
+            "certificates",
+            format!("the first of {} ends in {} days", k3s.certificates.len(), left / 86400),
+        );
     }
 }
 
@@ -116,7 +126,11 @@ fn readyz(chart: &mut Chart, k3s: &K3sFacts) {
     // kubectl wraps what the server says about a failure into a sentence, its lines escaped.
     let lines = server.readyz.replace("\\n", "\n");
     let is_failed = |line: &&str| line.contains("[-]");
-    let failed: Vec<String> = lines.lines().filter(is_failed).map(|line| line[line.find("[-]").unwrap_or(0)..].to_owned()).collect();
+    let failed: Vec<String> = lines
+        .lines()
+        .filter(is_failed)
+        .map(|line| line[line.find("[-]").unwrap_or(0)..].to_owned())
+        .collect();
     let etcd = failed.iter().any(|line| line.starts_with("[-]etcd"));
     if etcd {
         chart.found(Cause::EtcdFailed, None, failed, "");

@@ -13,8 +13,12 @@ pub(super) fn rules(chart: &mut Chart, seen: &HostFacts) {
     room(chart, seen);
     generation(chart, seen);
     // K3s' own unit is looked at by itself.
-    let failed: Vec<&str> =
-        seen.failed_units.iter().map(String::as_str).filter(|unit| !k3s::unit::CANDIDATES.contains(unit)).collect();
+    let failed: Vec<&str> = seen
+        .failed_units
+        .iter()
+        .map(String::as_str)
+        .filter(|unit| !k3s::unit::CANDIDATES.contains(unit))
+        .collect();
     match failed.first() {
         None => chart.well("units", "none has failed"),
         Some(first) => chart.found(Cause::FailedUnits, Some(failed.join(", ")), Vec::new(), first),
@@ -52,7 +56,8 @@ fn generation(chart: &mut Chart, seen: &HostFacts) {
             chart.found(Cause::BootDiffers, None, evidence, "");
         }
         (Some(running), Some(_)) => {
-            let name = running.rsplit('/').next().unwrap_or(running).split_once('-').map_or("", |(_, name)| name);
+            let name =
+                running.rsplit('/').next().unwrap_or(running).split_once('-').map_or("", |(_, name)| name);
             chart.well("system", format!("{name}, which it boots, too"));
         }
         _ => {}

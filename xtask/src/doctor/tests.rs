@@ -28,7 +28,8 @@ fn host(ip: &str, token: TokenForm) -> HostFacts {
         result: "success".to_owned(),
         since: Some(1),
     };
-    let certificate = Certificate { file: "client-admin.crt".to_owned(), left: 300 * 86400, line: "ok".to_owned() };
+    let certificate =
+        Certificate { file: "client-admin.crt".to_owned(), left: 300 * 86400, line: "ok".to_owned() };
     let k3s = K3sFacts {
         secret: Some(SecretFile { size: 70, mode: "400".to_owned(), owner: "root".to_owned() }),
         token: Some(token),
@@ -55,8 +56,7 @@ fn agent(ip: &str) -> HostFacts {
     let mut agent = host(ip, TokenForm::Full { user: "node".to_owned(), ca_hash: HASH.to_owned() });
     let k3s = agent.k3s.as_mut().unwrap();
     k3s.digest = Some("node's".to_owned());
-    k3s.probe =
-        Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Login::Accepted });
+    k3s.probe = Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Login::Accepted });
     k3s.kubelet = Some(Ok(()));
     agent
 }
@@ -169,7 +169,10 @@ fn told(facts: &Facts) -> Vec<(String, Cause)> {
     for finding in &all.findings {
         assert!(!finding.remedy.is_empty() && !finding.remedy.contains('{'), "{finding:?}");
     }
-    all.findings.iter().map(|it| (it.host.as_ref().map_or("", HostName::as_str).to_owned(), it.cause)).collect()
+    all.findings
+        .iter()
+        .map(|it| (it.host.as_ref().map_or("", HostName::as_str).to_owned(), it.cause))
+        .collect()
 }
 
 type Case = (&'static str, Cause, fn(&mut Bent<'_>));
@@ -205,13 +208,19 @@ fn what_is_wrong_with_a_host() {
         ("maia", Cause::ClockSkew, |it| {
             it.host("maia").clock = Some(-3600);
             it.not_ready("maia");
-            it.says("maia", "CA cert validation failed: certificate has expired or is not yet valid: current time");
+            it.says(
+                "maia",
+                "CA cert validation failed: certificate has expired or is not yet valid: current time",
+            );
         }),
         ("ocean", Cause::ClockSkew, |it| {
             it.host("ocean").clock = Some(3600);
             for agent in ["maia", "zoe"] {
                 it.not_ready(agent);
-                it.says(agent, "CA cert validation failed: certificate has expired or is not yet valid: current time");
+                it.says(
+                    agent,
+                    "CA cert validation failed: certificate has expired or is not yet valid: current time",
+                );
             }
         }),
         // Neither is too far from us, and the two are from each other.
@@ -371,7 +380,8 @@ fn what_is_wrong_with_k3s() {
             it.kubelet_gone("maia");
         }),
         ("ocean", Cause::EtcdFailed, |it| {
-            it.server().readyz = "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed".to_owned();
+            it.server().readyz =
+                "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed".to_owned();
             it.0.nodes = None;
         }),
         ("ocean", Cause::EtcdFailed, |it| {
@@ -387,14 +397,24 @@ fn what_is_wrong_with_k3s() {
         }),
         ("ocean", Cause::CertificateExpired, |it| {
             it.k3s("ocean").certificates[0].left = -5;
-            it.k3s("ocean").certificates.push(Certificate { file: "b".to_owned(), left: 5, line: String::new() });
+            it.k3s("ocean").certificates.push(Certificate {
+                file: "b".to_owned(),
+                left: 5,
+                line: String::new(),
+            });
             it.not_ready("maia");
-            it.says("maia", "CA cert validation failed: certificate has expired or is not yet valid: current time");
+            it.says(
+                "maia",
+                "CA cert validation failed: certificate has expired or is not yet valid: current time",
+            );
         }),
         ("maia", Cause::CertificateNear, |it| it.k3s("maia").certificates[0].left = 86_400),
         ("maia", Cause::CertificateNotValid, |it| {
             it.not_ready("maia");
-            it.says("maia", "CA cert validation failed: certificate has expired or is not yet valid: current time");
+            it.says(
+                "maia",
+                "CA cert validation failed: certificate has expired or is not yet valid: current time",
+            );
         }),
     ]);
 }
@@ -443,6 +463,44 @@ fn a_host_that_cannot_be_asked_is_its_own_finding() {
             assert_eq!(told(&facts), [(name.to_owned(), cause)]);
         }
     }
+}
+
+/// Three servers, of which ocean is the first.
+#[test]
+fn without_a_quorum_those_that_are_down_are_told() {
+    let text = "[cluster]\nname = \"m\"\ndomain = \"m\"\nfirst_server = \"ocean\"\n[hosts.ocean]\nrole = \"server\"\nnode_ip = \
+                \"100.64.0.6\"\n[hosts.reef]\nrole = \"server\"\nnode_ip = \"100.64.0.8\"\n[hosts.sea]\nrole = \"server\"\nnode_ip \
+                = \"100.64.0.9\"\n[hosts.maia]\nrole = \"agent\"\nnode_ip = \"100.64.0.5\"\n";
+    let fleet = Fleet::parse(text).unwrap();
+    let mut facts = healthy();
+    facts.hosts.remove("zoe");
+    for (name, ip) in [("reef", "100.64.0.8"), ("sea", "100.64.0.9")] {
+        let seen = HostFacts { addresses: vec![ip.parse().unwrap()], ..server() };
+        facts.hosts.insert(HostName::new(name).unwrap(), Asked::Answered(Box::new(seen)));
+        facts.nodes.as_mut().unwrap().push(node(name, ip));
+    }
+    facts.nodes.as_mut().unwrap().retain(|it| it.node.name != "zoe");
+    let told = |facts: &Facts| -> Vec<_> {
+        examine(&fleet, facts)
+            .findings
+            .iter()
+            .map(|it| (it.host.clone().unwrap().to_string(), it.cause))
+            .collect()
+    };
+    assert_eq!(told(&facts), []);
+    let mut bent = Bent(&mut facts);
+    bent.unit("reef", "inactive", "dead");
+    bent.not_ready("reef");
+    // With two of three there is a quorum, and an agent's trouble is its own.
+    bent.not_ready("maia");
+    let wanted = [("maia", Cause::NodeNotReady), ("reef", Cause::K3sStopped)];
+    assert_eq!(told(&facts), wanted.map(|(host, cause)| (host.to_owned(), cause)));
+    let mut bent = Bent(&mut facts);
+    bent.unit("sea", "inactive", "dead");
+    bent.server().readyz = "[-]etcd failed: reason withheld".to_owned();
+    bent.0.nodes = None;
+    let wanted = [("reef", Cause::K3sStopped), ("sea", Cause::K3sStopped)];
+    assert_eq!(told(&facts), wanted.map(|(host, cause)| (host.to_owned(), cause)));
 }
 
 #[test]

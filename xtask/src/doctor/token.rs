@@ -44,10 +44,14 @@ fn form(chart: &mut Chart, role: Role, k3s: &K3sFacts) {
     let path = path_of(role);
     let mut found = |cause, is: &str| chart.found(cause, None, vec![format!("{path}: {is}")], "");
     match &k3s.token {
-        Some(TokenForm::Malformed) => found(Cause::TokenMalformed, "K10…, and neither K10HASH::USER:PASSWORD nor K10::USER:PASSWORD"),
+        Some(TokenForm::Malformed) => {
+            found(Cause::TokenMalformed, "K10…, and neither K10HASH::USER:PASSWORD nor K10::USER:PASSWORD");
+        }
         Some(TokenForm::K3s10) => found(Cause::K3s10Token, "K3S10::…"),
         // A server's own is a password at first: its CA does not exist yet.
-        Some(TokenForm::Short) if role == Role::Agent => found(Cause::ShortToken, "a password, no K10HASH:: in front"),
+        Some(TokenForm::Short) if role == Role::Agent => {
+            found(Cause::ShortToken, "a password, no K10HASH:: in front");
+        }
         Some(TokenForm::Full { ca_hash, user }) if ca_hash.is_empty() && role == Role::Agent => {
             found(Cause::ShortToken, &format!("K10::{user}:…"));
         }
@@ -59,7 +63,8 @@ fn of_server(chart: &mut Chart, k3s: &K3sFacts) {
     let Some(server) = &k3s.server else { return };
     match (&k3s.digest, &server.token) {
         (Some(secret), Some(running)) if secret != running => {
-            let evidence = format!("{} and {} hold different passwords", super::look::SERVER_SECRET, k3s::SERVER_TOKEN);
+            let evidence =
+                format!("{} and {} hold different passwords", super::look::SERVER_SECRET, k3s::SERVER_TOKEN);
             chart.found(Cause::ServerTokenChanged, None, vec![evidence], "");
         }
         (Some(_), Some(_)) => chart.well("token", "the one that K3s runs with"),
@@ -83,7 +88,8 @@ fn of_agent(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>) {
         let evidence = if is_servers { "its password is that of server/token" } else { "K10…::server:…" };
         chart.found(Cause::ServersToken, None, vec![evidence.to_owned()], "");
     }
-    if let (Some(TokenForm::Full { ca_hash, .. }), Some(theirs)) = (&k3s.token, server.and_then(|it| it.ca_hash.as_ref()))
+    if let (Some(TokenForm::Full { ca_hash, .. }), Some(theirs)) =
+        (&k3s.token, server.and_then(|it| it.ca_hash.as_ref()))
         && !ca_hash.is_empty()
         && !ca_hash.eq_ignore_ascii_case(theirs)
     {
