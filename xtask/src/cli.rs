@@ -123,6 +123,16 @@ Examples:
   cargo xtask logs maia -n 1000 | less -R
   cargo xtask logs ocean --unit sshd")]
     Logs(Logs),
+    /// Why it does not work: each cause with its evidence and what to do, changing nothing
+    ///
+    /// Every host is asked side by side, and the ways between them are tried. Of a cause and what it brings about, only the
+    /// cause is told. Exit code 7: something was found; 4: a host could not be asked. `-v` shows what is well, too.
+    #[command(after_help = "\
+Examples:
+  cargo xtask doctor
+  cargo xtask doctor maia -v
+  cargo xtask doctor --json     a finding a line; the causes stand in docs/doctor.md")]
+    Doctor(Doctor),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
     Check,
     /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
@@ -166,6 +176,13 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct Hosts {
     /// Names in hosts/fleet.toml [default: all hosts of the cluster]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Names in hosts/fleet.toml [default: all hosts]
     #[arg(value_name = "HOST")]
     pub(crate) hosts: Vec<String>,
 }

@@ -15,6 +15,7 @@ mod access;
 mod ask;
 mod cli;
 mod command;
+mod doctor;
 mod failure;
 mod identity;
 mod journal;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Status(args) => command::status::run(&cli.global, args),
         Command::Logs(args) => command::logs::run(&cli.global, args),
         Command::Verify(args) => command::verify::run(&cli.global, args),
+        Command::Doctor(args) => command::doctor::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),

@@ -9,6 +9,7 @@ use crate::error::LabError;
 const PACKAGES: [(&str, &str); 13] = [
     ("age", "age"),
     ("coreutils", "chroot"),
+    // NixOS has it on every host.
     ("curl", "curl"),
     ("git", "git"),
     ("iproute2", "ip"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod architecture;
+mod doctor;
 mod faults;
 mod lab;
 mod leaks;
