@@ -16,6 +16,7 @@ mod ask;
 mod cli;
 mod command;
 mod failure;
+mod host_key;
 mod identity;
 mod journal;
 mod playbook;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => command::verify::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
+        Command::Node(args) => command::node::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),

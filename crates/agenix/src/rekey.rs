@@ -168,6 +168,42 @@ pub fn rekey(
     stop: &(dyn Fn() -> bool + Sync),
     on_done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<SecretPath>, RekeyError> {
+    rekey_with(secrets, plan, identities, &[], stop, on_done)
+}
+
+/// A file that changes together with the secrets, such as the one that their rules are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub path: SecretPath,
+    /// What is there now; `None` where there is no file.
+    pub before: Option<Vec<u8>>,
+    /// What will be there; `None` where it is to be gone.
+    pub after: Option<Vec<u8>>,
+}
+
+impl Change {
+    fn stage(&self, transaction: &Transaction<'_>) -> Result<(), CommitError> {
+        match (&self.after, &self.before) {
+            (Some(after), before) => transaction.stage(&self.path, after, before.as_deref()),
+            (None, Some(before)) => transaction.stage_removal(&self.path, before),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// As [`rekey`], with other files: `secrets` has the rules that are true after `changes`. All of it, or nothing.
+///
+/// # Errors
+/// As there.
+pub fn rekey_with(
+    secrets: &Secrets,
+    plan: Plan<'_>,
+    identities: &Identities,
+    changes: &[Change],
+    stop: &(dyn Fn() -> bool + Sync),
+    on_done: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<SecretPath>, RekeyError> {
     if !plan.failures.is_empty() {
         return Err(RekeyError::Failed { failures: plan.failures });
     }
@@ -197,6 +233,7 @@ pub fn rekey(
         failures.sort_by(|a, b| a.path.cmp(&b.path));
         return Err(RekeyError::Failed { failures });
     }
+    changes.iter().try_for_each(|change| change.stage(&transaction))?;
     if stop() {
         return Err(RekeyError::Stopped);
     }

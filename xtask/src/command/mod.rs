@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
+pub(crate) mod node;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod secrets;

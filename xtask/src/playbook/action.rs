@@ -33,6 +33,14 @@ pub(crate) enum Action {
     Reboot { host: HostName },
     /// Copy the server's agent token into its secret, if it differs.
     AgentToken { server: HostName },
+    /// See that the servers that stay are enough for the embedded etcd to decide by, now and afterwards.
+    Quorum { leaves: HostName, server: HostName, force: bool },
+    /// Move the node's pods elsewhere.
+    Drain { host: HostName, server: HostName, seconds: u64, force: bool },
+    /// Stop K3s on the host: a kubelet that runs would register its node again.
+    StopK3s { host: HostName },
+    /// Delete the node, and the password that its name came with.
+    DeleteNode { host: HostName, server: HostName },
 }
 
 /// What the plan does about a server token that does not exist.

@@ -5,11 +5,13 @@
 
 mod action;
 mod deploy;
+mod leave;
 mod rollback;
 mod verify;
 
 pub(crate) use action::{Action, Target, Token};
 pub(crate) use deploy::{Aim, deploy};
+pub(crate) use leave::{Leave, leave};
 pub(crate) use rollback::rollback;
 pub(crate) use verify::verify;
 

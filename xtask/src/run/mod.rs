@@ -10,6 +10,7 @@ mod fitness;
 mod gate;
 mod generation;
 mod host;
+mod leave;
 mod lock;
 mod preflight;
 mod reboot;
@@ -172,6 +173,10 @@ impl<'a> Run<'a> {
                 .gate(host, server.as_ref(), progress)
                 .map_err(|failure| self.undone(host, failure, progress)),
             Action::AgentToken { server } => self.agent_token(server, progress),
+            Action::Quorum { leaves, server, force } => self.quorum(leaves, server, *force),
+            Action::Drain { host, server, seconds, force } => self.drain(host, server, *seconds, *force),
+            Action::StopK3s { host } => self.stop_k3s(host),
+            Action::DeleteNode { host, server } => self.delete_node(host, server),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.
         let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);
