@@ -59,6 +59,9 @@ impl Repository {
     /// Undoes what a writer that was cut off left, before anything is read: fleet.toml and secrets.nix may be part of it.
     pub(crate) fn put_in_order(&self) -> Result<()> {
         let (lock, recovery) = agenix::Lock::take(&self.folder()?, &Rules::default())?;
+        if let Some(recovery) = &recovery {
+            self.forget_gone(&recovery.undone);
+        }
         let hosts = self.root.join("hosts");
         let entries = std::fs::read_dir(&hosts).into_iter().flatten().flatten().map(|entry| entry.path());
         for folder in entries.chain([hosts.clone()]).filter(|folder| folder.is_dir()) {
@@ -71,6 +74,21 @@ impl Repository {
             None => {}
         }
         Ok(())
+    }
+
+    /// Files that came and are gone again: git may have heard of them, and their folder has nothing else. What cannot be
+    /// cleared up harms nobody.
+    pub(crate) fn forget_gone(&self, files: &[PathBuf]) {
+        let gone: Vec<&PathBuf> = files.iter().filter(|file| !file.exists()).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let rm = ["--literal-pathspecs", "rm", "--cached", "--quiet", "--ignore-unmatch", "--"];
+        // Also after a ctrl-C: it is part of having done nothing.
+        let _ = remote::shielded(|| Cmd::new("git").args(rm).args(&gone).dir(&self.root).run());
+        for folder in gone.iter().filter_map(|file| file.parent()) {
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -5,6 +5,7 @@
 //! replaced; in memory there is one secret a core.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -168,7 +169,16 @@ pub fn rekey(
     stop: &(dyn Fn() -> bool + Sync),
     on_done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<SecretPath>, RekeyError> {
-    rekey_with(secrets, plan, identities, &[], stop, on_done)
+    rekey_with(secrets, plan, identities, &Others::default(), stop, on_done)
+}
+
+/// What changes together with the secrets.
+#[derive(Default)]
+pub struct Others<'a> {
+    /// Files that are no secrets. At least two, or one and a secret, if there is a last step.
+    pub files: &'a [Change],
+    /// What is done when all files are in place, such as letting git know of them. If it fails, everything is put back.
+    pub last: Option<&'a dyn Fn() -> io::Result<()>>,
 }
 
 /// A file that changes together with the secrets, such as the one that their rules are made from.
@@ -192,7 +202,7 @@ impl Change {
     }
 }
 
-/// As [`rekey`], with other files: `secrets` has the rules that are true after `changes`. All of it, or nothing.
+/// As [`rekey`], with other files: `secrets` has the rules that are true afterwards. All of it, or nothing.
 ///
 /// # Errors
 /// As there.
@@ -200,7 +210,7 @@ pub fn rekey_with(
     secrets: &Secrets,
     plan: Plan<'_>,
     identities: &Identities,
-    changes: &[Change],
+    others: &Others<'_>,
     stop: &(dyn Fn() -> bool + Sync),
     on_done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<SecretPath>, RekeyError> {
@@ -233,11 +243,11 @@ pub fn rekey_with(
         failures.sort_by(|a, b| a.path.cmp(&b.path));
         return Err(RekeyError::Failed { failures });
     }
-    changes.iter().try_for_each(|change| change.stage(&transaction))?;
+    others.files.iter().try_for_each(|change| change.stage(&transaction))?;
     if stop() {
         return Err(RekeyError::Stopped);
     }
-    transaction.commit()?;
+    transaction.commit_and(others.last.unwrap_or(&|| Ok(())))?;
     let mut left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
     left.sort();
     Ok(left)

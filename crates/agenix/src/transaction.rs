@@ -94,12 +94,18 @@ impl<'a> Transaction<'a> {
     /// When it could not, and everything is as it was; or, [`CommitError::Stuck`], when even putting things back
     /// failed.
     pub fn commit(self) -> Result<(), CommitError> {
+        self.commit_and(&|| Ok(()))
+    }
+
+    /// The same with a last step, such as letting git know of new files: if it fails, everything is as it was.
+    pub(crate) fn commit_and(self, last: &dyn Fn() -> io::Result<()>) -> Result<(), CommitError> {
         let folder = self.lock.folder();
         let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
         staged.sort_by(|a, b| a.path.cmp(&b.path));
         sync(&staged)?;
         if let [_] = &staged[..] {
-            return staged.remove(0).replace_alone();
+            staged.remove(0).replace_alone()?;
+            return last().map_err(CommitError::Last);
         }
         // Gone on every way out from here: after a rename they are second names of nothing.
         let backups = staged.iter().map(Staged::back_up).collect::<Result<Vec<_>, _>>()?;
@@ -114,6 +120,7 @@ impl<'a> Transaction<'a> {
                 staged.into_iter().zip(&backups).try_for_each(|(file, backup)| file.replace(backup))
             })
             .and_then(|()| sync_folders(folders).map_err(fail("sync its folders")))
+            .and_then(|()| last().map_err(CommitError::Last))
             .and_then(|()| Journal::remove(folder).map_err(fail("remove the journal")));
         let Err(cause) = replaced else { return Ok(()) };
         match Journal::undo(folder) {
@@ -251,6 +258,9 @@ pub enum CommitError {
         /// Why.
         source: io::Error,
     },
+    /// All files were replaced, and what the caller does with them failed.
+    #[error(transparent)]
+    Last(io::Error),
     /// Replacing failed, and so did putting things back. The journal is there for the next run.
     #[error("{cause}; and putting things back failed as well: {undo}")]
     Stuck {
@@ -269,6 +279,7 @@ impl CommitError {
             Self::Place(error) => Some(error.hint()),
             Self::Write(error) => error.hint(),
             Self::Unsynced { .. } => Some("sync".to_owned()),
+            Self::Last(_) => None,
             Self::Changed { .. } => Some("run it again: it starts from what is there now".to_owned()),
             Self::Stuck { .. } => Some(
                 "put the reason right and run it again: it undoes what was done, first of all".to_owned(),

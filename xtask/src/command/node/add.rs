@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use fleet::edit::{self, NewHost};
 use fleet::{Address, BuildOn, Fleet, Host, HostName};
 
-use super::change::{Edits, names};
+use super::change::{Edits, names, show_differences};
 use super::scratch::Scratch;
-use super::{HostKey, confirm, edit_failure, fleet_change, fleet_text, folder, secrets_nix, tell_done, usage};
+use super::{HostKey, confirm, edit_failure, fleet_change, fleet_text, folder, secrets_nix, tell_done, usage, would_ask};
 use crate::access;
 use crate::cli::{Global, Goal, NodeAdd, Role};
 use crate::command::deploy;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::playbook::{Aim, Token};
 use crate::repository::Repository;
 
@@ -20,12 +20,10 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
     let mut new = new_host(&fleet, args)?;
     // Without its key first: what cannot be is refused before the host is asked.
     let keyless = edit::add_host(&text, &new).map_err(edit_failure)?;
-    let addresses = Fleet::parse(&keyless)?.host(new.name.as_str())?.addresses.clone();
     if global.dry_run && args.host_key.is_none() {
-        return Err(Failure::new(Kind::Usage, "a dry run contacts nobody, and so cannot ask for the host key")
-            .hint("--host-key KEY".to_owned()));
+        return without_key(global, repository, (text, keyless), &new.name, args);
     }
-    let host_key = HostKey::find(args.host_key.as_deref(), &new.name, &addresses)?;
+    let host_key = HostKey::find(args.host_key.as_deref(), &new.name, &new.addresses)?;
     new.ssh_host_key = Some(host_key.key.clone());
     let after = edit::add_host(&text, &new).map_err(edit_failure)?;
     let edits = edits(repository, (text, after), &fleet, &new)?;
@@ -36,10 +34,7 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
         say!("hosts/{name} is there, and is left as it is\n");
     }
     edits.show(global)?;
-    let mut hosts = edits.gaining();
-    if !hosts.contains(name) {
-        hosts.push(name.clone());
-    }
+    let hosts = to_deploy(&edits, &fleet, name);
     if global.dry_run {
         return if args.no_deploy { Ok(()) } else { deploy(global, repository, &edits.fleet, &hosts) };
     }
@@ -58,6 +53,36 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
         go_on(global, repository, host, &hosts);
     }
     deployed
+}
+
+/// The host, and those that get a secret with it. Where a second server comes, the first becomes one of several.
+fn to_deploy(edits: &Edits<'_>, before: &Fleet, name: &HostName) -> Vec<HostName> {
+    let servers = |fleet: &Fleet| fleet.with_role(fleet::Role::Server).len();
+    let mut hosts = edits.gaining();
+    hosts.push(name.clone());
+    if servers(before) == 1 && servers(&edits.fleet) == 2 {
+        hosts.extend(before.first_server().map(|server| server.name.clone()));
+    }
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// A dry run contacts nobody: what depends on the host's key is left out, and told.
+fn without_key(
+    global: &Global,
+    repository: &Repository,
+    (text, after): (String, String),
+    name: &HostName,
+    args: &NodeAdd,
+) -> Result<()> {
+    let fleet = Fleet::parse(&after)?;
+    let host = fleet.host(name.as_str())?;
+    let mut texts = vec![fleet_change(repository, text, after)?];
+    texts.extend(folder::new(repository, host)?);
+    show_differences(global, &texts)?;
+    would_ask(global, host);
+    if args.no_deploy { Ok(()) } else { deploy(global, repository, &fleet, std::slice::from_ref(name)) }
 }
 
 /// Servers come first by the playbook: where a second one comes, the first gets a secret as well.

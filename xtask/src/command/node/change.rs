@@ -5,8 +5,9 @@
 //! who is killed half-way is undone by whoever comes next.
 
 use std::collections::BTreeSet;
+use std::io;
 
-use agenix::{Change, Due, Identities, Plan, Recipient, RekeyError, Rule, Rules, SecretPath, Secrets, Why};
+use agenix::{Change, Due, Identities, Others, Plan, Recipient, RekeyError, Rule, Rules, SecretPath, Secrets, Why};
 use console::style;
 use fleet::{Fleet, HostName, PublicKey};
 
@@ -107,9 +108,7 @@ impl<'a> Edits<'a> {
 
     /// Shows all that will be written.
     pub(super) fn show(&self, global: &Global) -> Result<()> {
-        for difference in differences(&self.texts)? {
-            show_difference(global, &difference);
-        }
+        show_differences(global, &self.texts)?;
         let plan = self.plan();
         if !global.json && !plan.due.is_empty() {
             say!("{}", style("secrets encrypted anew").bold());
@@ -147,18 +146,20 @@ impl<'a> Edits<'a> {
 
     /// Writes all of it, or nothing, and lets git know.
     pub(super) fn write(&self, identities: &Identities) -> Result<()> {
+        let new: Vec<&SecretPath> =
+            self.texts.iter().filter(|text| text.before.is_none()).map(|text| &text.path).collect();
+        let tell_git = || {
+            let known = new.iter().try_for_each(|path| self.repository.let_git_know(path));
+            known.map_err(|failure| io::Error::other(failure.message))
+        };
+        let others = Others { files: &self.texts, last: Some(&tell_git) };
         let (plan, stop) = (self.plan(), &remote::interrupted);
-        let written = agenix::rekey_with(&self.secrets, plan, identities, &self.texts, stop, &|_| {});
-        if let Err(error) = written {
-            // A folder that was made for a host that does not come.
-            for text in self.texts.iter().filter(|text| text.before.is_none()) {
-                let file = text.path.in_repository(self.repository.root());
-                let _ = file.parent().map(std::fs::remove_dir);
-            }
-            return Err(rekey::failure(&error).during("failed to change the repository"));
-        }
-        let new = self.texts.iter().filter(|text| text.before.is_none() && text.after.is_some());
-        new.map(|text| &text.path).try_for_each(|path| self.repository.let_git_know(path))
+        agenix::rekey_with(&self.secrets, plan, identities, &others, stop, &|_| {}).map(drop).map_err(|error| {
+            let gone = new.iter().map(|path| path.in_repository(self.repository.root()));
+            self.repository.forget_gone(&gone.collect::<Vec<_>>());
+            let failure = rekey::failure(&error).during("failed to change the repository");
+            if remote::interrupted() { failure.of_kind(Kind::Interrupted) } else { failure }
+        })
     }
 }
 
@@ -179,6 +180,12 @@ pub(super) fn names(rule: &Rule, key: &PublicKey) -> bool {
 pub(super) fn readable(repository: &Repository, rules: &Rules, key: &PublicKey) -> Vec<SecretPath> {
     let rules = rules.iter().filter(|rule| names(rule, key)).map(Rule::path);
     rules.filter(|path| repository.has(path)).cloned().collect()
+}
+
+/// Shows what will be another text.
+pub(super) fn show_differences(global: &Global, texts: &[Change]) -> Result<()> {
+    differences(texts)?.iter().for_each(|difference| show_difference(global, difference));
+    Ok(())
 }
 
 fn show_difference(global: &Global, Difference { path, text }: &Difference) {

@@ -15,7 +15,7 @@ use agenix::secrecy::ExposeSecret;
 use agenix::{Change, SecretPath};
 use console::style;
 use fleet::edit::EditError;
-use fleet::{Address, Fleet, HostName, PublicKey};
+use fleet::{Address, Fleet, Host, HostName, PublicKey};
 use remote::question::{self, Echo};
 
 use crate::cli::{self, Global, NodeCommand};
@@ -88,6 +88,17 @@ impl HostKey {
             None => format!("{}{}? [y/N] ", what[..1].to_uppercase(), &what[1..]),
         }
     }
+}
+
+/// What a dry run says in place of asking.
+fn would_ask(global: &Global, host: &Host) {
+    let addresses: Vec<&str> = host.addresses.iter().map(Address::as_str).collect();
+    if global.json {
+        let host = host.name.as_str();
+        say!("{}", serde_json::json!({ "event": "would-ask", "host": host, "addresses": addresses }));
+        return;
+    }
+    say!("would ask {} for its host key: what is encrypted to it shows with --host-key KEY", addresses.join(" or "));
 }
 
 /// A key, or the file of one.

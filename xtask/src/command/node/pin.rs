@@ -5,12 +5,12 @@ use fleet::{Fleet, Host, PublicKey, edit, secrets_nix as literal};
 
 use super::change::{Edits, names};
 use super::scratch::Scratch;
-use super::{HostKey, confirm, fleet_change, fleet_text, secrets_nix, tell_done};
+use super::{HostKey, confirm, fleet_change, fleet_text, secrets_nix, tell_done, would_ask};
 use crate::access;
 use crate::ask::Asker;
 use crate::cli::{Global, Goal, NodePin};
 use crate::command::deploy;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::playbook::{Aim, Token};
 use crate::render::Terminal;
 use crate::repository::Repository;
@@ -19,8 +19,8 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodePin) -> R
     let (text, fleet) = fleet_text(repository)?;
     let host = fleet.host(&args.name)?;
     if global.dry_run && args.host_key.is_none() {
-        return Err(Failure::new(Kind::Usage, "a dry run contacts nobody, and so cannot ask for the host key")
-            .hint("--host-key KEY".to_owned()));
+        would_ask(global, host);
+        return Ok(());
     }
     let host_key = HostKey::find(args.host_key.as_deref(), &host.name, &host.addresses)?;
     let edits = edits(repository, text, &fleet, host, &host_key.key)?;
