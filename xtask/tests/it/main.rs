@@ -5,6 +5,7 @@ mod faults;
 mod lab;
 mod leaks;
 mod lifecycle;
+mod node;
 mod placement;
 mod reboot;
 mod refusals;
