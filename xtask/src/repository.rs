@@ -70,7 +70,9 @@ impl Repository {
             let _ = std::fs::remove_dir(folder);
         }
         match recovery.filter(|recovery| !recovery.undone.is_empty() || !recovery.kept.is_empty()) {
-            Some(recovery) => eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr()),
+            Some(recovery) => {
+                eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr())
+            }
             None => {}
         }
         Ok(())

@@ -202,9 +202,7 @@ impl Staged {
 /// One rename, or one removal: all or nothing by itself.
 fn put(new: Option<(TempPath, String)>, target: &Path) -> Result<(), WriteError> {
     match new {
-        Some((new, _)) => {
-            new.persist(target).map_err(|error| could_not("replace it", target)(error.error))
-        }
+        Some((new, _)) => new.persist(target).map_err(|error| could_not("replace it", target)(error.error)),
         None => fs::remove_file(target).map_err(could_not("remove it", target)),
     }
 }

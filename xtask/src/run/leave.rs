@@ -35,11 +35,13 @@ impl Run<'_> {
         if all >= now && well >= then {
             return done(seen);
         }
-        let message = format!("{seen}, and etcd needs {} of them to let {leaves} go", then.max(now.min(staying.len())));
+        let message =
+            format!("{seen}, and etcd needs {} of them to let {leaves} go", then.max(now.min(staying.len())));
         if force && well >= then {
             return done(format!("{message}; gone on with by --force"));
         }
-        let hint = "bring the others back first: cargo xtask verify; from a snapshot: k3s server --cluster-reset";
+        let hint =
+            "bring the others back first: cargo xtask verify; from a snapshot: k3s server --cluster-reset";
         Err(Failure::new(Kind::Verification, message).hint(hint.to_owned()))
     }
 

@@ -65,10 +65,14 @@ fn an_agent_is_added_removed_and_added_again() {
         let add = ["node", "add", "new-agent", "--role", "agent", "--label", "disk=ssd", "--yes"];
         let answer = xtask(lab, &add).expect(0);
         // Heard over the network, from the machine itself.
-        let key = fs::read_to_string(lab.machine("new-agent").root().join("etc/ssh/ssh_host_ed25519_key.pub"));
+        let key =
+            fs::read_to_string(lab.machine("new-agent").root().join("etc/ssh/ssh_host_ed25519_key.pub"));
         let key = fleet::PublicKey::new(&key.unwrap()).unwrap();
         let heard = format!("host key of new-agent {}  as new-agent.mercury answers", key.fingerprint());
-        assert!(answer.stdout.contains(&heard) || answer.stdout.contains("as 100.64.0.7 answers"), "{answer:?}");
+        assert!(
+            answer.stdout.contains(&heard) || answer.stdout.contains("as 100.64.0.7 answers"),
+            "{answer:?}"
+        );
         assert!(answer.stdout.contains("secrets/k3s-agent-token.age  +new-agent\n"), "{}", answer.stdout);
         assert_eq!(node_names(lab), ["maia", "new-agent", "ocean"]);
         let node = on(lab, "ocean", "k3s kubectl get node new-agent -o json");
@@ -127,7 +131,9 @@ fn a_reinstalled_agent_is_pinned_and_joins_again() {
         let answer = xtask(lab, &["node", "pin", "maia", "--yes", "--deploy"]).expect(0);
         assert!(answer.stdout.contains("  REPLACES SHA256:"), "{}", answer.stdout);
         assert!(
-            answer.stdout.contains("secrets/k3s-agent-token.age  maia, by the new key instead of the old one"),
+            answer
+                .stdout
+                .contains("secrets/k3s-agent-token.age  maia, by the new key instead of the old one"),
             "{}",
             answer.stdout
         );
@@ -191,7 +197,11 @@ fn an_added_node_that_does_not_deploy_stays_in_the_repository() {
         let answer = xtask(lab, &add)
             .expect(5)
             .says("new-agent is in the repository; to go on: cargo xtask deploy new-agent");
-        assert!(answer.stdout.contains("hosts/new-agent is there, and is left as it is"), "{}", answer.stdout);
+        assert!(
+            answer.stdout.contains("hosts/new-agent is there, and is left as it is"),
+            "{}",
+            answer.stdout
+        );
         let maia = fs::read_to_string(lab.deployer().repository().join("hosts/maia/default.nix")).unwrap();
         fs::write(folder.join("default.nix"), maia).unwrap();
         fs::write(folder.join("k3s.nix"), "{ imports = [ ../common/k3s/agent.nix ]; }\n").unwrap();

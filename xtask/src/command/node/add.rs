@@ -7,7 +7,10 @@ use fleet::{Address, BuildOn, Fleet, Host, HostName};
 
 use super::change::{Edits, names, show_differences};
 use super::scratch::Scratch;
-use super::{HostKey, confirm, edit_failure, fleet_change, fleet_text, folder, secrets_nix, tell_done, usage, would_ask};
+use super::{
+    HostKey, confirm, edit_failure, fleet_change, fleet_text, folder, secrets_nix, tell_done, usage,
+    would_ask,
+};
 use crate::access;
 use crate::cli::{Global, Goal, NodeAdd, Role};
 use crate::command::deploy;
@@ -137,9 +140,9 @@ fn new_host(fleet: &Fleet, args: &NodeAdd) -> Result<NewHost> {
     let name = HostName::new(&args.name).map_err(usage)?;
     let node_ip: IpAddr = match &args.node_ip {
         Some(text) => text.parse().map_err(|_| usage(format!("--node-ip: `{text}` is not an IP address")))?,
-        None => fleet.next_node_ip().map_err(|error| {
-            Failure::configuration(error.to_string()).hint(error.hint().to_owned())
-        })?,
+        None => fleet
+            .next_node_ip()
+            .map_err(|error| Failure::configuration(error.to_string()).hint(error.hint().to_owned()))?,
     };
     let default = [format!("{name}.{}", fleet.cluster.domain), node_ip.to_string()];
     let addresses = if args.address.is_empty() { &default[..] } else { &args.address };

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use agenix::{Change, Due, Identities, Others, Plan, Recipient, RekeyError, Rule, Rules, SecretPath, Secrets, Why};
+use agenix::{
+    Change, Due, Identities, Others, Plan, Recipient, RekeyError, Rule, Rules, SecretPath, Secrets, Why,
+};
 use console::style;
 use fleet::{Fleet, HostName, PublicKey};
 
@@ -154,12 +156,14 @@ impl<'a> Edits<'a> {
         };
         let others = Others { files: &self.texts, last: Some(&tell_git) };
         let (plan, stop) = (self.plan(), &remote::interrupted);
-        agenix::rekey_with(&self.secrets, plan, identities, &others, stop, &|_| {}).map(drop).map_err(|error| {
-            let gone = new.iter().map(|path| path.in_repository(self.repository.root()));
-            self.repository.forget_gone(&gone.collect::<Vec<_>>());
-            let failure = rekey::failure(&error).during("failed to change the repository");
-            if remote::interrupted() { failure.of_kind(Kind::Interrupted) } else { failure }
-        })
+        agenix::rekey_with(&self.secrets, plan, identities, &others, stop, &|_| {}).map(drop).map_err(
+            |error| {
+                let gone = new.iter().map(|path| path.in_repository(self.repository.root()));
+                self.repository.forget_gone(&gone.collect::<Vec<_>>());
+                let failure = rekey::failure(&error).during("failed to change the repository");
+                if remote::interrupted() { failure.of_kind(Kind::Interrupted) } else { failure }
+            },
+        )
     }
 }
 

@@ -62,7 +62,9 @@ pub(super) fn removal(repository: &Repository, name: &HostName, force: bool) -> 
         let file = first.get(3..).unwrap_or(first);
         return Err(Failure::configuration(format!("{file} has changes that are not committed"))
             .also("nothing was changed".to_owned())
-            .hint("commit them; or --keep-folder leaves the folder, --force removes it with them".to_owned()));
+            .hint(
+                "commit them; or --keep-folder leaves the folder, --force removes it with them".to_owned(),
+            ));
     }
     let mut changes = Vec::new();
     for name in git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])? {

@@ -98,7 +98,10 @@ fn would_ask(global: &Global, host: &Host) {
         say!("{}", serde_json::json!({ "event": "would-ask", "host": host, "addresses": addresses }));
         return;
     }
-    say!("would ask {} for its host key: what is encrypted to it shows with --host-key KEY", addresses.join(" or "));
+    say!(
+        "would ask {} for its host key: what is encrypted to it shows with --host-key KEY",
+        addresses.join(" or ")
+    );
 }
 
 /// A key, or the file of one.

@@ -103,7 +103,10 @@ fn password_keeper<'a>(fleet: &'a Fleet, host: &Host) -> Option<&'a Host> {
 }
 
 fn about_password(server: &Host, host: &Host) -> String {
-    format!("{} forgets the node password of {}, which the reinstalled host does not have", server.name, host.name)
+    format!(
+        "{} forgets the node password of {}, which the reinstalled host does not have",
+        server.name, host.name
+    )
 }
 
 fn forget_password(global: &Global, fleet: &Fleet, server: &Host, host: &Host) -> Result<()> {

@@ -98,13 +98,8 @@ fn in_cluster<'a>(
 ) -> Result<Option<Leave<'a>>> {
     let Some(server) = staying.first_server().filter(|_| host.role.is_some()) else { return Ok(None) };
     let server = fleet.host(server.name.as_str())?;
-    let mut leave = Leave {
-        host,
-        server,
-        is_down: false,
-        drain_seconds: args.drain_timeout,
-        force: args.force,
-    };
+    let mut leave =
+        Leave { host, server, is_down: false, drain_seconds: args.drain_timeout, force: args.force };
     if global.dry_run {
         return Ok(Some(leave));
     }

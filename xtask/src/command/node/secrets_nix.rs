@@ -31,11 +31,11 @@ pub(super) fn change(
     let text = fs::read_to_string(path.in_repository(repository.root()))
         .map_err(|error| Failure::configuration(format!("failed to read {FILE}: {error}")))?;
     let after = edit(&text).map_err(|error| by_hand(&error))?;
-    let change =
-        Change { path, before: Some(text.into_bytes()), after: Some(after.into_bytes()) };
+    let change = Change { path, before: Some(text.into_bytes()), after: Some(after.into_bytes()) };
     scratch.put(std::slice::from_ref(&change))?;
     if !is_right(&scratch.rules(fleet)?) {
-        let message = "the rules of secrets.nix do not follow from `systems`, `k3sServers` and `k3sAgents` alone";
+        let message =
+            "the rules of secrets.nix do not follow from `systems`, `k3sServers` and `k3sAgents` alone";
         return Err(Failure::configuration(message)
             .also("nothing was changed".to_owned())
             .hint("change the rules by hand, then run it again".to_owned()));
