@@ -69,11 +69,8 @@ impl Repository {
             // Where a host was to come, and did not. A folder with something in it stays.
             let _ = std::fs::remove_dir(folder);
         }
-        match recovery.filter(|recovery| !recovery.undone.is_empty() || !recovery.kept.is_empty()) {
-            Some(recovery) => {
-                eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr())
-            }
-            None => {}
+        if let Some(recovery) = recovery.filter(|done| !done.undone.is_empty() || !done.kept.is_empty()) {
+            eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr());
         }
         Ok(())
     }

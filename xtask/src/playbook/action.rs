@@ -34,7 +34,7 @@ pub(crate) enum Action {
     /// Copy the server's agent token into its secret, if it differs.
     AgentToken { server: HostName },
     /// See that the servers that stay are enough for the embedded etcd to decide by, now and afterwards.
-    Quorum { leaves: HostName, server: HostName, force: bool },
+    Quorum { leaves: HostName, server: HostName },
     /// Move the node's pods elsewhere.
     Drain { host: HostName, server: HostName, seconds: u64, force: bool },
     /// Stop K3s on the host: a kubelet that runs would register its node again.

@@ -1,5 +1,5 @@
 //! `node remove`, in the cluster: drained, stopped, deleted, in this order, since a kubelet that runs would register its
-//! node again. Each step can be done twice.
+//! node again. A server leaves etcd before it is stopped. Each step can be done twice.
 
 use fleet::{Host, Role};
 use pipeline::{Step, Track};
@@ -30,7 +30,7 @@ pub(crate) fn leave(title: String, leave: &Leave<'_>) -> Plan {
     }
     plan.harmless_stage("preflight", connect);
     if host.role == Some(Role::Server) {
-        let action = Action::Quorum { leaves: name(), server: by(), force };
+        let action = Action::Quorum { leaves: name(), server: by() };
         let step = Step::new("quorum", "enough servers stay to decide by", action);
         plan.harmless_stage("quorum", vec![Track::new(&server.name, vec![step])]);
     }
@@ -38,11 +38,19 @@ pub(crate) fn leave(title: String, leave: &Leave<'_>) -> Plan {
     if !is_down {
         let about = format!("move its pods elsewhere, within {seconds} s");
         steps.push(Step::new("drain", about, Action::Drain { host: name(), server: by(), seconds, force }));
+    }
+    let delete =
+        |step: &str, about: String| Step::new(step, about, Action::DeleteNode { host: name(), server: by() });
+    // Of two members none could decide to let the other go, once that one is stopped.
+    if host.role == Some(Role::Server) {
+        let about = format!("delete its node on {}: its etcd member goes with it", server.name);
+        steps.push(delete("leave etcd", about));
+    }
+    if !is_down {
         let about = "stop its K3s, or it would register again";
         steps.push(Step::new("stop k3s", about, Action::StopK3s { host: name() }));
     }
-    let about = format!("delete its node and its password on {}", server.name);
-    steps.push(Step::new("delete node", about, Action::DeleteNode { host: name(), server: by() }));
+    steps.push(delete("delete node", format!("delete its node and its password on {}", server.name)));
     plan.stage("leave", vec![Track::new(&host.name, steps)]);
     plan
 }
@@ -81,7 +89,17 @@ mod tests {
         expect_test::expect![[r#"
             preflight: ocean connect
             quorum: ocean quorum
+            leave: reef leave etcd
             leave: reef delete node"#]]
         .assert_eq(&outline("reef", true));
+        expect_test::expect![[r#"
+            preflight: reef connect
+            preflight: ocean connect
+            quorum: ocean quorum
+            leave: reef drain
+            leave: reef leave etcd
+            leave: reef stop k3s
+            leave: reef delete node"#]]
+        .assert_eq(&outline("reef", false));
     }
 }

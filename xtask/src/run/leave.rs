@@ -16,33 +16,23 @@ const SLACK: u64 = 30;
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Run<'_> {
-    /// The embedded etcd decides by a majority of its members: of those there are now, to let one go, and of those that
-    /// stay, from then on.
-    pub(super) fn quorum(&self, leaves: &HostName, server: &HostName, force: bool) -> Result<Outcome> {
+    /// See [`undecidable`]. Members are the fleet's servers that the cluster has as nodes.
+    pub(super) fn quorum(&self, leaves: &HostName, server: &HostName) -> Result<Outcome> {
         let nodes = nodes(&self.session(server))?;
-        let servers: Vec<&HostName> =
-            self.fleet.with_role(Role::Server).into_iter().map(|host| &host.name).collect();
-        let of = |name: &HostName| nodes.iter().find(|node| node.name == name.as_str());
-        let members: Vec<&&HostName> = servers.iter().filter(|name| of(name).is_some()).collect();
-        if of(leaves).is_none() {
+        let node = |name: &str| nodes.iter().find(|node| node.name == name);
+        let Some(leaving) = node(leaves.as_str()) else {
             return skipped(format!("the cluster has no node {leaves}"));
-        }
-        let staying: Vec<&&&HostName> = members.iter().filter(|name| ***name != leaves).collect();
-        let well = staying.iter().filter(|name| of(name).is_some_and(Node::is_ready)).count();
-        let all = well + usize::from(of(leaves).is_some_and(Node::is_ready));
-        let (now, then) = (members.len() / 2 + 1, staying.len() / 2 + 1);
+        };
+        let servers = self.fleet.with_role(Role::Server).into_iter().filter(|host| host.name != *leaves);
+        let staying: Vec<bool> =
+            servers.filter_map(|host| Some(node(host.name.as_str())?.is_ready())).collect();
+        let well = staying.iter().filter(|is_ready| **is_ready).count();
         let seen = format!("{well} of the {} servers that stay are Ready", staying.len());
-        if all >= now && well >= then {
-            return done(seen);
+        match undecidable(leaving.is_ready(), &staying) {
+            None => done(seen),
+            Some(why) => Err(Failure::new(Kind::Verification, format!("{seen}: {why}"))
+                .hint("bring the others back first: cargo xtask verify".to_owned())),
         }
-        let message =
-            format!("{seen}, and etcd needs {} of them to let {leaves} go", then.max(now.min(staying.len())));
-        if force && well >= then {
-            return done(format!("{message}; gone on with by --force"));
-        }
-        let hint =
-            "bring the others back first: cargo xtask verify; from a snapshot: k3s server --cluster-reset";
-        Err(Failure::new(Kind::Verification, message).hint(hint.to_owned()))
     }
 
     pub(super) fn drain(
@@ -100,10 +90,42 @@ impl Run<'_> {
     }
 }
 
+/// The embedded etcd decides by a majority of its members: of all of them to let one go, and from then on of those that
+/// stay. Why it could not; `staying` says who of them is Ready.
+fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
+    let well = staying.iter().filter(|is_ready| **is_ready).count();
+    let majority = |members: usize| members / 2 + 1;
+    let (members, then) = (staying.len() + 1, majority(staying.len()));
+    let now = majority(members);
+    if well + usize::from(leaves_ready) < now {
+        return Some(format!("etcd needs {now} of its {members} members to let one go"));
+    }
+    (well < then).then(|| format!("etcd would need {then} of them"))
+}
+
 fn nodes(server: &Session) -> Result<Vec<Node>> {
     let attempt = format!("failed to list the nodes on {}", server.name());
     let list = server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]);
     let list = list.map_err(|error| Failure::from(error).during(&attempt))?;
     k3s::node::parse_list(&list.stdout)
         .map_err(|error| Failure::new(Kind::Verification, format!("{attempt}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_can_decide_before_and_after() {
+        let cannot = |leaves, staying: &[bool]| undecidable(leaves, staying).is_some();
+        assert!(
+            !cannot(true, &[true]) && !cannot(true, &[true, true]) && !cannot(true, &[true, true, false])
+        );
+        // The one that is down may go: the others are a majority, now and then.
+        assert!(!cannot(false, &[true, true]) && !cannot(false, &[true, true, true]));
+        // Two members decide nothing without each other; of three, one that is well is not enough.
+        assert!(cannot(false, &[true]) && cannot(true, &[false]));
+        assert!(cannot(true, &[true, false]) && cannot(false, &[true, false]));
+        assert!(cannot(true, &[true, true, false, false]));
+    }
 }

@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
                 .gate(host, server.as_ref(), progress)
                 .map_err(|failure| self.undone(host, failure, progress)),
             Action::AgentToken { server } => self.agent_token(server, progress),
-            Action::Quorum { leaves, server, force } => self.quorum(leaves, server, *force),
+            Action::Quorum { leaves, server } => self.quorum(leaves, server),
             Action::Drain { host, server, seconds, force } => self.drain(host, server, *seconds, *force),
             Action::StopK3s { host } => self.stop_k3s(host),
             Action::DeleteNode { host, server } => self.delete_node(host, server),

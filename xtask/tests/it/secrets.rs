@@ -88,7 +88,7 @@ impl Cluster {
         self.fed(args, "")
     }
 
-    fn fed(&self, args: &[&str], stdin: &str) -> Answer {
+    pub(crate) fn fed(&self, args: &[&str], stdin: &str) -> Answer {
         self.fed_in("", args, stdin)
     }
 

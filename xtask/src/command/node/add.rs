@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fleet::edit::{self, NewHost};
-use fleet::{Address, BuildOn, Fleet, Host, HostName};
+use fleet::{Address, BuildOn, Fleet, Host, HostName, PublicKey};
 
 use super::change::{Edits, names, show_differences};
 use super::scratch::Scratch;
@@ -37,6 +37,7 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
         say!("hosts/{name} is there, and is left as it is\n");
     }
     edits.show(global)?;
+    tell_of_shared_token(global, &edits, &host_key.key);
     let hosts = to_deploy(&edits, &fleet, name);
     if global.dry_run {
         return if args.no_deploy { Ok(()) } else { deploy(global, repository, &edits.fleet, &hosts) };
@@ -69,6 +70,22 @@ fn to_deploy(edits: &Edits<'_>, before: &Fleet, name: &HostName) -> Vec<HostName
     hosts.sort();
     hosts.dedup();
     hosts
+}
+
+/// Servers of a cluster with several read the agents' token as well, which a literal secrets.nix need not say.
+fn tell_of_shared_token(global: &Global, edits: &Edits<'_>, key: &PublicKey) {
+    let servers = edits.fleet.with_role(fleet::Role::Server);
+    let is_one_of_several =
+        servers.len() > 1 && servers.iter().any(|server| server.ssh_host_key.as_ref() == Some(key));
+    let token = access::token_of(fleet::Role::Agent);
+    let reads = edits.rules().rule(&token).is_ok_and(|rule| names(rule, key));
+    if is_one_of_several && !reads && !global.json {
+        eprintln!(
+            "{} several servers share the agents' token: let the rule of {token} name k3sServers as well, then\n\
+             \x20     cargo xtask secrets rekey",
+            console::style("note:").yellow().bold().for_stderr()
+        );
+    }
 }
 
 /// A dry run contacts nobody: what depends on the host's key is left out, and told.

@@ -77,7 +77,14 @@ fn edits<'a>(
         after = edit::set_host_key(&text, &host.name, key)
             .map_err(|error| Failure::configuration(format!("failed to edit hosts/fleet.toml: {error}")))?;
     }
-    // Two machines that were cloned from one have one key.
+    if let Some(other) =
+        fleet.hosts.values().find(|other| other.name != host.name && other.ssh_host_key.as_ref() == Some(key))
+    {
+        let hint = "a machine cloned from another needs host keys of its own: `ssh-keygen -A` there";
+        return Err(Failure::configuration(format!("this is the host key of {} already", other.name))
+            .also("nothing was changed".to_owned())
+            .hint(hint.to_owned()));
+    }
     let fleet = Fleet::parse(&after)?;
     let scratch = Scratch::of(repository)?;
     let mut texts = Vec::new();

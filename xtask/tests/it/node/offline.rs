@@ -182,16 +182,27 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
     };
     let agent = ["--role", "agent", "--yes"];
     let add = |words: &[&str], code: i32, expect: &Expect| {
-        refuses(&[&["add"], words, &agent].concat(), code, expect)
+        refuses(&[&["add"], words, &agent].concat(), code, expect);
     };
-    add(&["maia"], 2, &expect![[r#"
+    add(
+        &["maia"],
+        2,
+        &expect![[r#"
         error: there is a host `maia` in hosts/fleet.toml already
         hint: choose another name, or remove that host first
-    "#]]);
-    add(&["Maia"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["Maia"],
+        2,
+        &expect![[r#"
         error: `Maia` is not a host name: lower-case letters, digits and inner dashes, at most 63
-    "#]]);
-    add(&["-x"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["-x"],
+        2,
+        &expect![[r#"
         error: unexpected argument '-x' found
 
           tip: to pass '-x' as a value, use '-- -x'
@@ -199,26 +210,46 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
         Usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
 
         For more information, try '--help'.
-    "#]]);
-    add(&["alma", "--node-ip", "100.64.0.5"], 3, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--node-ip", "100.64.0.5"],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.node_ip: 100.64.0.5 is the node_ip of maia already
         note: nothing was changed
         hint: give each node an address of its own
-    "#]]);
-    add(&["alma", "--node-ip", "10.0.0.1"], 3, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--node-ip", "10.0.0.1"],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.node_ip: 10.0.0.1 is outside of cluster.network (100.64.0.0/10)
         note: nothing was changed
         hint: give the host's address in the mesh
-    "#]]);
-    add(&["alma", "--node-ip", "next"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--node-ip", "next"],
+        2,
+        &expect![[r#"
         error: --node-ip: `next` is not an IP address
-    "#]]);
-    add(&["alma", "--address", "ocean.mercury"], 3, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--address", "ocean.mercury"],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.addresses: ocean.mercury is an address of ocean already
         note: nothing was changed
         hint: the pinned key is looked up by address: each belongs to one host
-    "#]]);
-    add(&["alma", "--address", "-oProxyCommand=x"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--address", "-oProxyCommand=x"],
+        2,
+        &expect![[r#"
         error: unexpected argument '-o' found
 
           tip: to pass '-o' as a value, use '-- -o'
@@ -226,57 +257,102 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
         Usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
 
         For more information, try '--help'.
-    "#]]);
-    add(&["alma", "--taint", "a=b"], 3, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--taint", "a=b"],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.taints: `a=b` is not of the right form
         note: nothing was changed
         hint: key=value:NoSchedule, or PreferNoSchedule, or NoExecute
-    "#]]);
-    add(&["alma", "--build-on", "ocaen"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--build-on", "ocaen"],
+        2,
+        &expect![[r#"
         error: there is no host `ocaen` in hosts/fleet.toml
         hint: did you mean `ocean`?
-    "#]]);
-    add(&["alma", "--host-key", "nowhere.pub"], 2, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--host-key", "nowhere.pub"],
+        2,
+        &expect![[r#"
         error: --host-key: `nowhere.pub` is not a usable public key: it should begin with `ssh-ed25519 ` or `ssh-rsa `
         hint: a key (`ssh-ed25519 AAAA…`) or the file of one, such as ssh_host_ed25519_key.pub
-    "#]]);
-    add(&["alma", "--host-key", &cluster.public("maia")], 3, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--host-key", &cluster.public("maia")],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.ssh_host_key: this is the host key of maia already
         note: nothing was changed
         hint: a machine cloned from another needs host keys of its own: `ssh-keygen -A` there
-    "#]]);
-    add(&["alma", "--address", "192.0.2.1", "--address", "nowhere.invalid"], 4, &expect![[r#"
+    "#]],
+    );
+    add(
+        &["alma", "--address", "192.0.2.1", "--address", "nowhere.invalid"],
+        4,
+        &expect![[r#"
         error: no answer from alma at 192.0.2.1 or nowhere.invalid
         note: nothing was changed
         hint: is it up, is the address right? --host-key KEY needs no answer
-    "#]]);
-    refuses(&["add", "alma", "--role", "server", "--host-key", &key, "--yes"], 3, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["add", "alma", "--role", "server", "--host-key", &key, "--yes"],
+        3,
+        &expect![[r#"
         error: failed to edit hosts/fleet.toml: hosts.alma.role: a second server, and no first one named
         note: nothing was changed
         hint: add first_server = "ocean" to [cluster]: the one that the others join
-    "#]]);
-    refuses(&["add", "alma", "--role", "agent", "--host-key", &key], 2, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["add", "alma", "--role", "agent", "--host-key", &key],
+        2,
+        &expect![[r#"
         error: this has to be confirmed, and nobody can be asked here
         note: nothing was changed
         hint: look at it with --dry-run, then run it with --yes
-    "#]]);
-    refuses(&["remove", "ocean", "--yes"], 3, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["remove", "ocean", "--yes"],
+        3,
+        &expect![[r#"
         error: ocean is the only server: without it there is no cluster
         note: nothing was changed
         hint: add another server first: cargo xtask node add NAME --role server
-    "#]]);
-    refuses(&["remove", "maja", "--yes"], 2, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["remove", "maja", "--yes"],
+        2,
+        &expect![[r#"
         error: there is no host `maja` in hosts/fleet.toml
         hint: did you mean `maia`?
-    "#]]);
-    refuses(&["pin", "maja"], 2, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["pin", "maja"],
+        2,
+        &expect![[r#"
         error: there is no host `maja` in hosts/fleet.toml
         hint: did you mean `maia`?
-    "#]]);
-    refuses(&["pin", "maia", "--host-key", &cluster.public("ocean"), "--yes"], 3, &expect![[r#"
+    "#]],
+    );
+    refuses(
+        &["pin", "maia", "--host-key", &cluster.public("ocean"), "--yes"],
+        3,
+        &expect![[r#"
         error: hosts/fleet.toml:35: hosts.ocean.ssh_host_key: this is the host key of maia already
         hint: a machine cloned from another needs host keys of its own: `ssh-keygen -A` there
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -348,7 +424,8 @@ fn a_key_is_pinned_anew_and_its_secrets_follow() {
         secrets encrypted anew
           secrets/k3s-agent-token.age  maia, by the new key instead of the old one
         ocean forgets the node password of maia, which the reinstalled host does not have
-    "#]].assert_eq(&readable(&cluster, &answer.stdout));
+    "#]]
+    .assert_eq(&readable(&cluster, &answer.stdout));
     // The server cannot be asked here; the repository is right nonetheless.
     cluster.clone.fleet("\"ocean.mercury\", \"100.64.0.6\"", "\"nowhere.invalid\"");
     let answer = cluster.xtask(&[&pin[..], &["--yes"]].concat()).expect(4);

@@ -70,7 +70,8 @@ fn the_documents_form_gets_an_agent_in_two_lines() {
         @@ -13 +14 @@ let
         -  k3sAgents = [systems.maia];    # Only agent nodes
         +  k3sAgents = [systems.maia systems.new-agent];    # Only agent nodes
-    "#]].assert_eq(&diff(&cluster));
+    "#]]
+    .assert_eq(&diff(&cluster));
     assert_eq!(cluster.content("secrets/k3s-agent-token.age", "new-agent"), "agent");
     cluster.xtask(&["check"]).expect(0);
     commit(&cluster);
@@ -105,7 +106,8 @@ fn the_documents_form_gets_a_server_in_two_lines() {
         @@ -12 +13 @@ let
         -  k3sServers = [systems.ocean];  # Only server nodes
         +  k3sServers = [systems.ocean systems.new-server];  # Only server nodes
-    "#]].assert_eq(&diff(&cluster));
+    "#]]
+    .assert_eq(&diff(&cluster));
     assert_eq!(cluster.content("secrets/k3s-server-token.age", "new-agent"), "server");
     assert!(!cluster.content_is_for("secrets/k3s-agent-token.age", "new-agent"));
 }
@@ -128,7 +130,8 @@ fn the_documents_form_gets_another_key_in_one_line() {
         @@ -8 +8 @@ let
         -    maia = "KEY OF maia";  # Agent node SSH key
         +    maia = "KEY OF new-agent";  # Agent node SSH key
-    "#]].assert_eq(&diff(&cluster));
+    "#]]
+    .assert_eq(&diff(&cluster));
     assert_eq!(cluster.content("secrets/k3s-agent-token.age", "new-agent"), "agent");
     assert!(!cluster.content_is_for("secrets/k3s-agent-token.age", "maia"));
     cluster.xtask(&["check"]).expect(0);
@@ -148,7 +151,8 @@ fn another_form_is_left_alone_and_the_edit_is_told() {
         and to the list `k3sAgents`:
           systems.new-agent
         then run this again
-    "#]].assert_eq(&readable(&cluster, &answer.stderr));
+    "#]]
+    .assert_eq(&readable(&cluster, &answer.stderr));
     assert_eq!(answer.stdout, "");
     assert_eq!(state(&cluster), before);
     // With that edit made it is done, and secrets.nix is left as it is.
@@ -174,6 +178,7 @@ fn rules_that_do_not_follow_from_the_lists_are_not_guessed_at() {
         error: the rules of secrets.nix do not follow from `systems`, `k3sServers` and `k3sAgents` alone
         note: nothing was changed
         hint: change the rules by hand, then run it again
-    "#]].assert_eq(&answer.stderr);
+    "#]]
+    .assert_eq(&answer.stderr);
     assert_eq!(state(&cluster), before);
 }
