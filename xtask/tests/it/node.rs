@@ -10,7 +10,7 @@ use std::path::Path;
 use expect_test::expect;
 use lab::Lab;
 
-use crate::support::{Clone, enter_lab, on, run, xtask};
+use crate::support::{Clone, enter_lab, on, run, run_at_terminal, xtask};
 
 /// A machine `new-agent` of which neither fleet.toml nor the cluster knows: the lab made it for a table that is taken out
 /// of the deployer's copy.
@@ -109,7 +109,12 @@ fn an_agent_is_added_removed_and_added_again() {
         xtask(lab, &["verify"]).expect(0);
         commit(lab);
 
-        xtask(lab, &add).expect(0);
+        // Somebody compares the fingerprint.
+        let argv = lab.deployer().xtask().args(&add[..7]).argv();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let question = "show this key on the host, and is this to be written and new-agent deployed? [y/N] ";
+        let again = run_at_terminal(&argv, &lab.deployer().repository(), &[], (question, "y\n")).expect(0);
+        assert!(again.stdout.contains(&key.fingerprint()), "{}", again.stdout);
         assert_eq!(node_names(lab), ["maia", "new-agent", "ocean"]);
         xtask(lab, &["verify"]).expect(0);
         assert_eq!([started(lab, "ocean"), started(lab, "maia")], others, "nobody else was restarted");

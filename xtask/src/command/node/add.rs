@@ -43,7 +43,7 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
         return if args.no_deploy { Ok(()) } else { deploy(global, repository, &edits.fleet, &hosts) };
     }
     let identities = edits.unlock(global)?;
-    let then = if args.no_deploy { String::new() } else { format!(" and deploy {}", join(&hosts)) };
+    let then = if args.no_deploy { String::new() } else { format!(" and {} deployed", join(&hosts)) };
     confirm(global, &host_key.question(&format!("is this to be written{then}")))?;
     edits.write(&identities)?;
     tell_done(global, "added", name, &format!("{name} is added to the repository"));
@@ -121,7 +121,7 @@ fn go_on(global: &Global, repository: &Repository, host: &Host, hosts: &[HostNam
     }
     let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
     eprintln!("\n{} is in the repository; to go on: cargo xtask deploy {}", host.name, names.join(" "));
-    folder::missing_hardware(repository, host).iter().for_each(|text| eprintln!("{text}"));
+    folder::missing_hardware(repository, host).iter().for_each(|text| eprintln!("\n{text}"));
 }
 
 fn edits<'a>(

@@ -42,8 +42,8 @@ pub(super) fn missing_hardware(repository: &Repository, host: &Host) -> Option<S
     let (user, at) = (&host.ssh_user, host.addresses[0].as_str());
     (!repository.root().join(&file).exists()).then(|| {
         format!(
-            "on a real machine NixOS needs its disks and boot loader: ssh {user}@{at} nixos-generate-config \
-             --show-hardware-config > {file}; git add -N {file}"
+            "a real machine has to say its disks first, and its default.nix its boot loader:\n  \
+             ssh {user}@{at} nixos-generate-config --show-hardware-config > {file}\n  git add -N {file}"
         )
     })
 }

@@ -83,9 +83,9 @@ impl HostKey {
     fn question(&self, what: &str) -> String {
         match self.heard_at {
             Some(_) => {
-                format!("Does `{}` show this key on the host, and {what}? [y/N] ", host_key::ON_THE_HOST)
+                format!("\nDoes `{}` show this key on the host, and {what}? [y/N] ", host_key::ON_THE_HOST)
             }
-            None => format!("{}{}? [y/N] ", what[..1].to_uppercase(), &what[1..]),
+            None => format!("\n{}{}? [y/N] ", what[..1].to_uppercase(), &what[1..]),
         }
     }
 }

@@ -62,11 +62,7 @@ fn a_secret_is_not_written_by_rules_that_are_undone_under_it() {
     assert_eq!(answer.code, -1, "{answer:?}");
     assert!(std::fs::read_to_string(cluster.path("hosts/fleet.toml")).unwrap().contains("new-agent"));
     let edit = ["secrets", "edit", "secrets/k3s-agent-token.age"];
-    cluster
-        .fed(&edit, "newer")
-        .expect(3)
-        .says("the rules were read before that")
-        .says("hint: run it again");
+    cluster.fed(&edit, "newer").expect(3).says("the rules were read before that").says("hint: run it again");
     cluster.fed(&edit, "newer").expect(0);
     assert_eq!(cluster.content("secrets/k3s-agent-token.age", "maia"), "newer");
     assert!(!cluster.content_is_for("secrets/k3s-agent-token.age", "new-agent"));

@@ -61,7 +61,7 @@ pub(super) fn xtask(cluster: &Cluster, argv: &[String], more: &[&str]) -> Answer
     cluster.xtask(&[&words(argv)[..], more].concat())
 }
 
-/// With keys and fingerprints by their owners' names.
+/// With keys and fingerprints by their owners' names, as a test can have it.
 pub(super) fn readable(cluster: &Cluster, text: &str) -> String {
     let mut text = text.to_owned();
     for name in ["ocean", "maia", "new-agent", "me"]
@@ -72,7 +72,8 @@ pub(super) fn readable(cluster: &Cluster, text: &str) -> String {
         text = text.replace(&fleet::PublicKey::new(&key).unwrap().fingerprint(), &format!("SHA256:{name}"));
         text = text.replace(&key, &format!("KEY OF {name}"));
     }
-    text.replace(cluster.clone.path().to_str().unwrap(), "REPO")
+    // An empty line of a difference is a blank.
+    text.replace(cluster.clone.path().to_str().unwrap(), "REPO").replace("\n \n", "\n\n")
 }
 
 #[test]
@@ -349,9 +350,10 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
         &["pin", "maia", "--host-key", &cluster.public("ocean"), "--yes"],
         3,
         &expect![[r#"
-        error: hosts/fleet.toml:35: hosts.ocean.ssh_host_key: this is the host key of maia already
-        hint: a machine cloned from another needs host keys of its own: `ssh-keygen -A` there
-    "#]],
+            error: this is the host key of ocean already
+            note: nothing was changed
+            hint: a machine cloned from another needs host keys of its own: `ssh-keygen -A` there
+        "#]],
     );
 }
 
@@ -429,11 +431,11 @@ fn a_key_is_pinned_anew_and_its_secrets_follow() {
     // The server cannot be asked here; the repository is right nonetheless.
     cluster.clone.fleet("\"ocean.mercury\", \"100.64.0.6\"", "\"nowhere.invalid\"");
     let answer = cluster.xtask(&[&pin[..], &["--yes"]].concat()).expect(4);
-    expect![[r#"
-        error: failed to have ocean forget the node password of maia: ocean does not answer: Could not resolve hostname nowhere.invalid: Name or service not known
-        note: the new key of maia is pinned
-        hint: on ocean: k3s kubectl --namespace kube-system delete secret maia.node-password.k3s --ignore-not-found
-    "#]].assert_eq(&answer.stderr);
+    // How a resolver says it is its own affair.
+    answer
+        .says("error: failed to have ocean forget the node password of maia: ocean does not answer: ")
+        .says("note: the new key of maia is pinned\n")
+        .says("hint: on ocean: k3s kubectl --namespace kube-system delete secret maia.node-password.k3s ");
     assert_eq!(cluster.content("secrets/k3s-agent-token.age", "new-agent"), "agent");
     assert!(!cluster.content_is_for("secrets/k3s-agent-token.age", "maia"));
     cluster.xtask(&["check"]).expect(0);
