@@ -1,9 +1,13 @@
 //! The command line as clap sees it.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
 
 /// Operates the NixOS and K3s cluster of this repository.
 #[derive(Debug, Parser)]
@@ -151,6 +155,8 @@ Examples:
   cargo xtask init --admin ncrmro=~/.ssh/id_ed25519.pub
   cargo xtask init --host maia=100.64.0.5      scan maia's key at this address")]
     Init(Init),
+    /// Add a node, remove one, pin the key of a reinstalled one, list them
+    Node(Node),
     /// Edit, show, write, list and rekey the secrets of secrets.nix
     ///
     /// A FILE is named from any folder; its rule is found by its real path.

@@ -17,6 +17,7 @@ mod cli;
 mod command;
 mod doctor;
 mod failure;
+mod host_key;
 mod identity;
 mod journal;
 mod playbook;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => command::doctor::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
+        Command::Node(args) => command::node::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
         Command::Token(command) => command::token::run(&cli.global, command),

@@ -1,4 +1,4 @@
-//! `kubectl get nodes -o json`.
+//! `kubectl get nodes -o json`, and the commands that take a node out of its cluster.
 
 use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
@@ -93,6 +93,27 @@ struct NodeInfo {
 pub fn parse_list(json: &[u8]) -> Result<Vec<Node>, serde_json::Error> {
     let list: List = serde_json::from_slice(json)?;
     Ok(list.items.into_iter().map(node).collect())
+}
+
+/// Moves a node's pods elsewhere and lets no new ones come, on a server. `seconds` is how long that may take.
+pub fn drain(name: &str, seconds: u64) -> Vec<String> {
+    let timeout = format!("--timeout={seconds}s");
+    kubectl(&["drain", name, "--ignore-daemonsets", "--delete-emptydir-data", &timeout])
+}
+
+/// Deletes a node, on a server. Of a server's node the embedded etcd lets its member go with it.
+pub fn delete(name: &str) -> Vec<String> {
+    kubectl(&["delete", "node", name, "--ignore-not-found"])
+}
+
+/// Has the cluster forget the password that a node's name came with first, on a server.
+pub fn forget_password(name: &str) -> Vec<String> {
+    let secret = format!("{name}.node-password.k3s");
+    kubectl(&["--namespace", "kube-system", "delete", "secret", &secret, "--ignore-not-found"])
+}
+
+fn kubectl(words: &[&str]) -> Vec<String> {
+    ["k3s", "kubectl"].iter().chain(words).map(|word| (*word).to_owned()).collect()
 }
 
 fn node(item: Item) -> Node {

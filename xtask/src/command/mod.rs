@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod logs;
+pub(crate) mod node;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod secrets;

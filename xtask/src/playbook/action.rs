@@ -45,6 +45,14 @@ pub(crate) enum Action {
     Restart { host: HostName, of: Rotated },
     /// Log in with it.
     TryToken { host: HostName, of: Rotated },
+    /// See that the servers that stay are enough for the embedded etcd to decide by, now and afterwards.
+    Quorum { leaves: HostName, server: HostName },
+    /// Move the node's pods elsewhere.
+    Drain { host: HostName, server: HostName, seconds: u64, force: bool },
+    /// Stop K3s on the host: a kubelet that runs would register its node again.
+    StopK3s { host: HostName },
+    /// Delete the node, and the password that its name came with.
+    DeleteNode { host: HostName, server: HostName },
 }
 
 /// Whose token a rotation changes.

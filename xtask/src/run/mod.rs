@@ -11,6 +11,7 @@ mod fitness;
 mod gate;
 mod generation;
 mod host;
+mod leave;
 mod lock;
 mod look;
 mod preflight;
@@ -210,6 +211,10 @@ impl<'a> Run<'a> {
             Action::Rotate { server, of } => self.rotate(server, *of),
             Action::Restart { host, of } => self.restart_with_token(host, *of),
             Action::TryToken { host, of } => self.try_token(host, *of),
+            Action::Quorum { leaves, server } => self.quorum(leaves, server),
+            Action::Drain { host, server, seconds, force } => self.drain(host, server, *seconds, *force),
+            Action::StopK3s { host } => self.stop_k3s(host),
+            Action::DeleteNode { host, server } => self.delete_node(host, server),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.
         let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);

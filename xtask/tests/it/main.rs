@@ -7,6 +7,7 @@ mod faults;
 mod lab;
 mod leaks;
 mod lifecycle;
+mod node;
 mod placement;
 mod reboot;
 mod refusals;
