@@ -80,9 +80,22 @@ impl Token {
         self.text.expose_secret()
     }
 
-    /// Is it the same text?
-    pub fn is(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+    /// Does it open the same door? By the password, and by the CA's hash where both name one: a server that is given a
+    /// short token shows it as a full one.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let one_ca = match (&self.ca_hash, &other.ca_hash) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        };
+        one_ca && self.password() == other.password()
+    }
+
+    /// What is behind the user's name; all of a token that names nobody.
+    fn password(&self) -> &str {
+        let text = self.expose();
+        let credentials = text.strip_prefix("K10").and_then(|rest| rest.split_once("::"));
+        let Some((_, credentials)) = credentials else { return text };
+        credentials.split_once(':').map_or(credentials, |(_, password)| password)
     }
 }
 
@@ -149,6 +162,16 @@ mod tests {
         assert_eq!(parse("K10::server:"), Err(TokenError::Format));
         assert_eq!(parse("K10::root:x"), Err(TokenError::Format));
         assert_eq!(parse("a\nb"), Err(TokenError::NotALine));
+    }
+
+    #[test]
+    fn the_password_decides_and_the_ca_where_both_name_one() {
+        let token = |text: &str| Token::parse(text.as_bytes()).unwrap();
+        let full = token(&format!("K10{HASH}::node:a:b"));
+        assert!(full.agrees_with(&token("a:b")) && token("K10::node:a:b").agrees_with(&full));
+        assert!(!full.agrees_with(&token("b")) && !token("K3S10::node:a:b").agrees_with(&full));
+        let other = format!("K10{}::node:a:b", HASH.replace('6', "7"));
+        assert!(!full.agrees_with(&token(&other)));
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod reboot;
 mod refusals;
 mod rollback;
 mod secrets;
+mod servers;
 mod stand_ins;
 mod sudo;
 mod support;
+mod upgrade;
