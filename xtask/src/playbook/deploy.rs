@@ -208,9 +208,13 @@ mod tests {
 
     /// Stages as `name: subject[step step] subject[…]`.
     fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
-        let fleet = Fleet::parse(FLEET).unwrap();
+        outline_of(FLEET, hosts, Aim::new(goal, token))
+    }
+
+    fn outline_of(fleet: &str, hosts: &[&str], aim: Aim) -> Vec<String> {
+        let fleet = Fleet::parse(fleet).unwrap();
         let hosts: Vec<&Host> = hosts.iter().map(|name| fleet.host(name).unwrap()).collect();
-        let plan = deploy("test".to_owned(), &fleet, &hosts, Aim::new(goal, token));
+        let plan = deploy("test".to_owned(), &fleet, &hosts, aim);
         let track = |track: &Track<Action>| {
             let steps: Vec<&str> = track.steps.iter().map(|step| step.name.as_str()).collect();
             format!("{}[{}]", track.subject, steps.join(", "))
@@ -227,12 +231,66 @@ mod tests {
             preflight: repository[preflight] attic[connect] maia[connect] ocean[connect]
             repository: repository[server token, snapshot]
             build: maia[build] ocean[build]
-            server: ocean[activate, verify, boot default]
+            cluster: cluster[k3s]
+            server: ocean[datastore, activate, verify, boot default, labels]
             agent token: ocean[agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default, labels]
             verify: maia[verify] ocean[verify]"#]]
         .assert_eq(&outline(&["maia", "ocean"], Goal::Switch, Token::Make).join("\n"));
+    }
+
+    const SEVERAL: &str = r#"
+        [cluster]
+        name = "mercury"
+        domain = "mercury"
+        first_server = "reef"
+        [hosts.atoll]
+        role = "server"
+        node_ip = "100.64.0.7"
+        [hosts.maia]
+        role = "agent"
+        node_ip = "100.64.0.5"
+        [hosts.reef]
+        role = "server"
+        node_ip = "100.64.0.6"
+    "#;
+
+    #[test]
+    fn several_servers_share_a_token_and_are_touched_one_at_a_time() {
+        let aim = Aim::new(Goal::Switch, Token::Make);
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] maia[connect] reef[connect]
+            repository: repository[server token, shared token, snapshot]
+            build: maia[build] atoll[build] reef[build]
+            cluster: cluster[k3s]
+            server: reef[quorum, datastore, activate, verify, boot default, labels]
+            server: atoll[quorum, datastore, activate, verify, boot default, labels]
+            agent token: cluster[agent token]
+            build with token: maia[build]
+            agents: maia[activate, verify, boot default, labels]
+            verify: maia[verify] atoll[verify] reef[verify]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["maia", "atoll", "reef"], aim).join("\n"));
+        let aim = Aim { drain: Some(60), reboot: true, ..Aim::new(Goal::Boot, Token::Expect) };
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] reef[connect]
+            repository: repository[snapshot]
+            build: atoll[build]
+            cluster: cluster[k3s]
+            server: atoll[quorum, datastore, drain, boot default, reboot, verify, uncordon]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["atoll"], aim).join("\n"));
+        // Any server knows the nodes, and none is touched.
+        let aim = Aim { drain: Some(60), ..Aim::new(Goal::Test, Token::Expect) };
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] maia[connect] reef[connect]
+            repository: repository[snapshot]
+            build: maia[build]
+            cluster: cluster[k3s]
+            agent token: cluster[agent token]
+            build with token: maia[build]
+            agents: maia[drain, activate, verify, uncordon, labels]
+            verify: maia[verify]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["maia"], aim).join("\n"));
     }
 
     #[test]
@@ -241,9 +299,10 @@ mod tests {
             preflight: repository[preflight] maia[connect] ocean[connect]
             repository: repository[snapshot]
             build: maia[build]
+            cluster: cluster[k3s]
             agent token: ocean[verify, agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default, labels]
             verify: maia[verify]"#]]
         .assert_eq(&outline(&["maia"], Goal::Switch, Token::Expect).join("\n"));
     }
@@ -263,6 +322,7 @@ mod tests {
                 "preflight: repository[preflight] maia[connect]",
                 "repository: repository[snapshot]",
                 "build: maia[build]",
+                "cluster: cluster[k3s]",
                 "agents: maia[boot default]",
             ]
         );

@@ -73,7 +73,8 @@ impl Run<'_> {
         let moment = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace([':', '-'], "");
         let folder = format!("{COPIES}/{}-{moment}", new.from);
         session.run(["sh", "-c", COPY_TOKEN, "sh", &folder])?;
-        if is_there(&format!("{}/etcd", k3s::DATASTORE))? {
+        // K3s renames it when it goes over to etcd.
+        if !is_there(&format!("{}/state.db", k3s::DATASTORE))? {
             let snapshot = self.snapshot_of_etcd(name, session, new)?;
             return Ok(Some(format!("{snapshot}, its token to {folder}")));
         }

@@ -44,7 +44,12 @@ impl Run<'_> {
             self.state().drained.insert(name.clone());
         }
         let timeout = format!("--timeout={seconds}s");
+        // kubectl tells on its standard output whom it sends away: that is for whoever watches.
         let drain = [
+            "sh",
+            "-c",
+            "exec \"$@\" >&2",
+            "sh",
             "k3s",
             "kubectl",
             "drain",

@@ -68,7 +68,7 @@ fn bootstrapped(lab: &Lab) {
     let answer = xtask(lab, &["bootstrap-cluster"]).expect(0);
     assert!(!answer.stderr.contains("warning"), "{}", answer.stderr);
     assert!(answer.line("skip  cluster  agent token").contains("already"), "{}", answer.stderr);
-    assert!(answer.line("ok    ocean  quorum").contains("no other server is a member of etcd yet"));
+    assert!(answer.line("done  ocean  quorum").contains("no other server is a member of etcd yet"));
     for server in SERVERS {
         let nodes = nodes(lab, server);
         assert_eq!(nodes.len(), 5, "{nodes:?}");
@@ -101,12 +101,12 @@ fn all_get_a_new_version_one_after_the_other(lab: &Lab) {
     edit(&module, "pkgs.k3s_1_34", "pkgs.k3s_1_35");
     let answer = xtask(lab, &["deploy", "--all", "--drain"]).expect(0);
     assert!(
-        answer.line("ok    cluster  k3s").contains("reef 1.34.2+k3s1 → 1.35.1+k3s1"),
+        answer.line("done  cluster  k3s").contains("reef 1.34.2+k3s1 → 1.35.1+k3s1"),
         "{}",
         answer.stderr
     );
     for server in SERVERS {
-        assert!(answer.line(&format!("ok    {server}  quorum")).contains("2 of 3 voting members remain"));
+        assert!(answer.line(&format!("done  {server}  quorum")).contains("2 of 3 voting members remain"));
         let copied = answer.line(&format!("done  {server}  datastore"));
         let snapshot = copied.split_whitespace().find(|word| word.contains("/snapshots/before-")).unwrap();
         assert_eq!(on(lab, server, &format!("stat -c %U {snapshot}")), "root");
@@ -134,7 +134,7 @@ fn nobody_is_touched_while_one_is_down(lab: &Lab) {
         hint: mend reef first: cargo xtask deploy reef
     "#]]
     .assert_eq(answer.stderr[from..].split("\nto go on").next().unwrap());
-    xtask(lab, &["rollback", "atoll"]).expect(7).says("atoll is not touched: reef is down");
+    xtask(lab, &["rollback", "atoll", "--yes"]).expect(7).says("atoll is not touched: reef is down");
     assert_eq!(all(lab), before);
     xtask(lab, &["verify"]).expect(7).says("reef is not well: k3s.service is not running: inactive (dead)");
     // Whose machine does not answer is down as well.
@@ -149,7 +149,7 @@ fn nobody_is_touched_while_one_is_down(lab: &Lab) {
     assert_eq!(all(lab), before);
     // The one that is down may be mended; then the others follow.
     let mended = xtask(lab, &["deploy", "reef"]).expect(0);
-    assert!(mended.line("ok    reef  quorum").contains("remain"), "{}", mended.stderr);
+    assert!(mended.line("done  reef  quorum").contains("remain"), "{}", mended.stderr);
     xtask(lab, &["deploy", "ocean", "atoll"]).expect(0);
     assert_ne!(all(lab), before);
 }
@@ -188,6 +188,42 @@ fn no_second_cluster_is_started(lab: &Lab) {
     on(lab, "ocean", "test ! -e /var/lib/rancher && mv /var/lib/rancher.away /var/lib/rancher");
     on(lab, "ocean", "systemctl start k3s.service");
     wait_for("all is well again", 30, || xtask(lab, &["verify"]).code == 0);
+}
+
+/// fleet.toml's text without a host's table.
+fn without(text: &str, host: &str) -> String {
+    let start = text.find(&format!("[hosts.{host}]")).unwrap();
+    let end = text[start + 1..].find("\n[").map_or(text.len(), |at| start + 2 + at);
+    format!("{}{}", &text[..start], &text[end..])
+}
+
+#[test]
+fn one_server_becomes_three_and_keeps_what_it_has() {
+    enter_lab("servers::one_server_becomes_three_and_keeps_what_it_has", fleet, |lab| {
+        let path = lab.deployer().repository().join("hosts/fleet.toml");
+        let whole = fs::read_to_string(&path).unwrap();
+        let one = ["atoll", "reef", "vega"].iter().fold(whole.clone(), |text, host| without(&text, host));
+        fs::write(&path, one).unwrap();
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        on(lab, "ocean", "k3s kubectl label node maia kept=yes");
+        let agent =
+            || on(lab, "maia", "systemctl show k3s.service -p InvocationID; cat /run/agenix/k3s-agent-token");
+        let (token, before) = (on(lab, "ocean", "cat /var/lib/rancher/k3s-agent-token"), agent());
+
+        fs::write(&path, without(&whole, "vega")).unwrap();
+        let answer = xtask(lab, &["bootstrap-cluster"]).expect(0);
+        assert!(answer.line("done  repository  shared token").contains("encrypted anew, now to"));
+        for server in SERVERS {
+            let nodes = nodes(lab, server);
+            assert_eq!(nodes.len(), 4, "{server}: {nodes:?}");
+            assert_eq!(nodes["maia"]["metadata"]["labels"]["kept"], "yes", "{server}");
+            assert_eq!(condition(&nodes[server], "EtcdIsVoter"), "True");
+            let shown = on(lab, server, "cat /var/lib/rancher/k3s/server/agent-token");
+            assert!(shown.ends_with(&format!("::node:{token}")), "{server} has another agent token");
+        }
+        assert_eq!(agent(), before, "the agent was not restarted for it, nor given another token");
+        xtask(lab, &["bootstrap-cluster"]).expect(0).says("all is well; nothing was changed");
+    });
 }
 
 #[test]

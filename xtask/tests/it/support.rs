@@ -251,6 +251,15 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
     fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
+/// Gives a host this minor version of K3s.
+pub(crate) fn give_k3s(lab: &Lab, host: &str, minor: u32) {
+    let path = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
+    let text = fs::read_to_string(&path).unwrap().replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1);
+    let rest: Vec<&str> = text.lines().filter(|line| !line.contains("services.k3s.package")).collect();
+    let package = format!("  services.k3s.package = pkgs.k3s_1_{minor};\n  system.stateVersion");
+    fs::write(path, rest.join("\n").replacen("  system.stateVersion", &package, 1) + "\n").unwrap();
+}
+
 /// Appends to a host's configuration.
 pub(crate) fn configure(lab: &Lab, host: &str, line: &str) -> String {
     let module = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));

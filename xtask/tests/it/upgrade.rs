@@ -7,22 +7,13 @@ use lab::Lab;
 use serde_json::Value;
 
 use crate::faults::battery::{meanwhile, systems, wait_for};
-use crate::support::{configure, edit, in_lab, on, run, xtask};
+use crate::support::{configure, edit, give_k3s, in_lab, on, run, xtask};
 
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
                        serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
 
 fn module(lab: &Lab, host: &str) -> PathBuf {
     lab.deployer().repository().join(format!("hosts/{host}/default.nix"))
-}
-
-/// Gives a host this minor version of K3s.
-fn give(lab: &Lab, host: &str, minor: u32) {
-    let path = module(lab, host);
-    let text = fs::read_to_string(&path).unwrap().replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1);
-    let rest: Vec<&str> = text.lines().filter(|line| !line.contains("services.k3s.package")).collect();
-    let package = format!("  services.k3s.package = pkgs.k3s_1_{minor};\n  system.stateVersion");
-    fs::write(path, rest.join("\n").replacen("  system.stateVersion", &package, 1) + "\n").unwrap();
 }
 
 fn node(lab: &Lab, host: &str) -> Value {
@@ -32,15 +23,15 @@ fn node(lab: &Lab, host: &str) -> Value {
 #[test]
 fn versions_follow_each_other_and_the_datastore_is_copied_before() {
     in_lab("upgrade::versions_follow_each_other_and_the_datastore_is_copied_before", |lab| {
-        give(lab, "ocean", 33);
-        give(lab, "maia", 33);
+        give_k3s(lab, "ocean", 33);
+        give_k3s(lab, "maia", 33);
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let before = (systems(lab, "ocean"), systems(lab, "maia"));
         let refused = |says: &str, args: &[&str]| {
             xtask(lab, args).expect(3).says(says);
             assert_eq!((systems(lab, "ocean"), systems(lab, "maia")), before, "{says}");
         };
-        give(lab, "ocean", 35);
+        give_k3s(lab, "ocean", 35);
         refused(
             "ocean runs K3s 1.33.5+k3s1 and would get 1.35.1+k3s1; no minor version may be skipped",
             &["deploy", "ocean"],
@@ -49,14 +40,14 @@ fn versions_follow_each_other_and_the_datastore_is_copied_before() {
             "hint: deploy 1.34 first, to all servers: services.k3s.package = pkgs.k3s_1_34",
             &["deploy", "--all"],
         );
-        give(lab, "maia", 34);
+        give_k3s(lab, "maia", 34);
         refused(
             "maia would run K3s 1.34.2+k3s1, newer than a server, which will be at 1.33.5+k3s1",
             &["deploy", "maia"],
         );
 
         on(lab, "ocean", "k3s kubectl label node ocean newest=yes");
-        give(lab, "ocean", 34);
+        give_k3s(lab, "ocean", 34);
         let answer = xtask(lab, &["deploy", "ocean", "maia"]).expect(0);
         assert_eq!(node(lab, "ocean")["status"]["nodeInfo"]["kubeletVersion"], "v1.34.2+k3s1");
         assert_eq!(node(lab, "maia")["status"]["nodeInfo"]["kubeletVersion"], "v1.34.2+k3s1");
@@ -64,14 +55,14 @@ fn versions_follow_each_other_and_the_datastore_is_copied_before() {
         the_copy_is_whole(lab, &folder);
         // Its failure stops the deploy.
         let good = (systems(lab, "ocean"), systems(lab, "maia"));
-        give(lab, "ocean", 35);
+        give_k3s(lab, "ocean", 35);
         on(lab, "ocean", "rm -r /var/lib/rancher/xtask && touch /var/lib/rancher/xtask");
         xtask(lab, &["deploy", "ocean"])
             .expect(7)
             .says("failed to copy the datastore before ocean goes from k3s-1.34.2");
         assert_eq!((systems(lab, "ocean"), systems(lab, "maia")), good);
         on(lab, "ocean", "rm /var/lib/rancher/xtask");
-        give(lab, "ocean", 33);
+        give_k3s(lab, "ocean", 33);
         xtask(lab, &["deploy", "ocean"]).expect(3).says(
             "ocean runs K3s 1.34.2+k3s1 and would go back to 1.33.5+k3s1; its datastore does not go back",
         );
@@ -123,7 +114,7 @@ fn a_node_is_drained_and_takes_work_again() {
         late.says("failed to drain maia, which was not touched").says("note: maia takes work again");
         assert!(systems(lab, "maia") == before && !is_cordoned());
 
-        label("2");
+        label("4");
         let answer = meanwhile(
             lab,
             &["deploy", "maia", "--drain", "-v"],
