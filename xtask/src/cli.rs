@@ -231,11 +231,17 @@ pub(crate) struct Deploy {
     /// Reboot each host into its new boot default, and wait until it is back and well
     #[arg(long)]
     pub(crate) reboot: bool,
+    /// Drain each node before its host is touched, and let it take work again once it is well
+    ///
+    /// `--drain=SECONDS` is how long that may take, 300 unless said otherwise; after that the host is not touched.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "300")]
+    pub(crate) drain: Option<u64>,
     /// Take up the newest deploy or bootstrap that did not end well: its hosts, its goal, its snapshot of the flake
     ///
     /// What is done already is seen to be done by looking at the hosts. `--resume=RUN` names a run of .xtask/runs.
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true,
-          conflicts_with_all = ["hosts", "role", "tag", "all", "batch", "goal", "max_failures", "keep_going", "reboot"])]
+          conflicts_with_all = ["hosts", "role", "tag", "all", "batch", "goal", "max_failures", "keep_going", "reboot",
+                                "drain"])]
     pub(crate) resume: Option<Option<String>>,
 }
 

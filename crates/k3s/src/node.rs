@@ -1,5 +1,6 @@
 //! `kubectl get nodes -o json`, and the commands that take a node out of its cluster.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
@@ -20,14 +21,50 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `v1.34.2+k3s1`
     pub version: String,
-    /// No new work is given to it.
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its taints, the cluster's own among them.
+    pub taints: Vec<Taint>,
+    /// It takes no new work.
     pub cordoned: bool,
+    /// Its place in etcd; `None` where no condition says, as with sqlite.
+    pub etcd: Option<Etcd>,
+}
+
+/// What the condition `EtcdIsVoter` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etcd {
+    /// It counts when a majority is asked for, well or not.
+    pub votes: bool,
+    /// It votes and answers.
+    pub is_well: bool,
+    /// In etcd's words.
+    pub message: String,
+}
+
+/// A taint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Taint {
+    /// `key` or `domain/key`
+    pub key: String,
+    /// Perhaps empty.
+    #[serde(default)]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule`, `NoExecute`
+    pub effect: String,
 }
 
 impl Node {
     /// Does it take work?
     pub fn is_ready(&self) -> bool {
         self.ready.as_deref() == Some("True")
+    }
+
+    /// Is it a server with etcd?
+    pub fn has_etcd(&self) -> bool {
+        self.labels.get("node-role.kubernetes.io/etcd").is_some_and(|value| value == "true")
     }
 }
 
@@ -45,15 +82,20 @@ struct Item {
     status: Status,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Spec {
-    unschedulable: bool,
-}
-
 #[derive(Deserialize)]
 struct Metadata {
     name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    taints: Vec<Taint>,
+    unschedulable: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +111,8 @@ struct Status {
 struct Condition {
     r#type: String,
     status: String,
+    #[serde(default)]
+    reason: String,
     #[serde(default)]
     message: String,
     last_heartbeat_time: Option<String>,
@@ -118,7 +162,13 @@ fn kubectl(words: &[&str]) -> Vec<String> {
 
 fn node(item: Item) -> Node {
     // By type, never by position: their order is nobody's promise.
-    let ready = item.status.conditions.into_iter().find(|condition| condition.r#type == "Ready");
+    let of = |kind: &str| item.status.conditions.iter().position(|condition| condition.r#type == kind);
+    let etcd = of("EtcdIsVoter").map(|at| {
+        let Condition { status, reason, message, .. } = &item.status.conditions[at];
+        let is_well = status == "True";
+        Etcd { votes: is_well || reason == "Unhealthy", is_well, message: message.clone() }
+    });
+    let ready = of("Ready").and_then(|at| item.status.conditions.into_iter().nth(at));
     let (ready, message, last_heartbeat) = match ready {
         Some(condition) => (Some(condition.status), condition.message, condition.last_heartbeat_time),
         None => (None, String::new(), None),
@@ -131,7 +181,11 @@ fn node(item: Item) -> Node {
         last_heartbeat: last_heartbeat.as_deref().and_then(seconds),
         addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
         version: item.status.node_info.kubelet_version,
+        labels: item.metadata.labels,
+        annotations: item.metadata.annotations,
+        taints: item.spec.taints,
         cordoned: item.spec.unschedulable,
+        etcd,
     }
 }
 
@@ -152,7 +206,9 @@ mod tests {
              "lastHeartbeatTime":"2026-01-02T03:04:05Z"}],
             "addresses":[{"type":"Hostname","address":"maia"},{"type":"InternalIP","address":"100.64.0.5"}],
             "nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}},
-            {"metadata":{"name":"new"},"spec":{"podCIDR":"10.42.1.0/24","unschedulable":true}}]}"#;
+            {"metadata":{"name":"new","labels":{"node-role.kubernetes.io/etcd":"true"}},
+             "spec":{"unschedulable":true,"taints":[{"key":"k","effect":"NoExecute"}]},
+             "status":{"conditions":[{"type":"EtcdIsVoter","status":"False","reason":"MemberIsLearner"}]}}]}"#;
         let nodes = parse_list(json).unwrap();
         assert!(!nodes[0].is_ready());
         assert_eq!(nodes[0].message, "Kubelet stopped posting node status.");
@@ -160,7 +216,10 @@ mod tests {
         assert_eq!(nodes[0].addresses, ["100.64.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(nodes[0].version, "v1.34.2+k3s1");
         assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
-        assert_eq!((nodes[0].cordoned, nodes[1].cordoned), (false, true));
+        assert_eq!((nodes[0].has_etcd(), &nodes[0].etcd), (false, &None));
+        assert!(nodes[1].has_etcd() && nodes[1].cordoned);
+        assert!(nodes[1].etcd.as_ref().is_some_and(|etcd| !etcd.votes && !etcd.is_well));
+        assert_eq!((nodes[1].taints[0].key.as_str(), nodes[1].taints[0].value.as_str()), ("k", ""));
         assert!(parse_list(b"{}").is_err());
     }
 }

@@ -94,9 +94,14 @@ impl Token {
         }
     }
 
-    /// Does it log in with the same password? A short form agrees with the full one of it.
+    /// Does it open the same door? By the password, and by the CA's hash where both name one: a short form agrees with the
+    /// full one of it.
     pub fn agrees(&self, other: &Self) -> bool {
-        self.password() == other.password()
+        let one_ca = match (&self.ca_hash, &other.ca_hash) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        };
+        one_ca && self.password() == other.password()
     }
 
     /// Is it written as documents carry it about, with `K3S10::` where `K10` was meant? K3s takes all of it as the password.
@@ -196,6 +201,16 @@ mod tests {
         assert_eq!(parse("K10::server:"), Err(TokenError::Format));
         assert_eq!(parse("K10::root:x"), Err(TokenError::Format));
         assert_eq!(parse("a\nb"), Err(TokenError::NotALine));
+    }
+
+    #[test]
+    fn the_password_decides_and_the_ca_where_both_name_one() {
+        let token = |text: &str| Token::parse(text.as_bytes()).unwrap();
+        let full = token(&format!("K10{HASH}::node:a:b"));
+        assert!(full.agrees(&token("a:b")) && token("K10::node:a:b").agrees(&full));
+        assert!(!full.agrees(&token("b")) && !token("K3S10::node:a:b").agrees(&full));
+        let other = format!("K10{}::node:a:b", HASH.replace('6', "7"));
+        assert!(!full.agrees(&token(&other)));
     }
 
     #[test]

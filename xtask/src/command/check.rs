@@ -22,6 +22,7 @@ pub(crate) fn run(global: &Global) -> Result<()> {
         subject: "hosts/fleet.toml".to_owned(),
         result: Ok(format!("{} hosts, {} admins", fleet.hosts.len(), fleet.admins.len())),
     }];
+    let advice = k3s::quorum::advice(fleet.with_role(fleet::Role::Server).len());
     checked.extend(fleet.hosts.values().map(|host| check_host(&repository, host)));
     checked.push(check_visible(&repository)?);
     match repository.rules(&fleet) {
@@ -32,6 +33,9 @@ pub(crate) fn run(global: &Global) -> Result<()> {
         }),
     }
     print(global, &checked);
+    if let Some(advice) = advice {
+        eprintln!("warning: {advice}");
+    }
     match checked.iter().filter(|checked| checked.result.is_err()).count() {
         0 => Ok(()),
         _ if global.json => Err(Failure::told(Kind::Configuration)),

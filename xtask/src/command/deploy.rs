@@ -29,6 +29,7 @@ pub(crate) fn run(global: &Global, args: &Deploy) -> Result<()> {
         max_failures: args.max_failures.into(),
         keep_going: args.keep_going,
         reboot: args.reboot,
+        drain: args.drain,
         ..Aim::new(args.goal, Token::Expect)
     };
     execute(global, &repository, &fleet, asked(global, title, &hosts, aim), None)
@@ -51,6 +52,12 @@ pub(super) fn execute(
     let hosts = named_or_cluster(fleet, &asked.hosts)?;
     let goal = asked.aim.goal;
     let plan = playbook::deploy(asked.title.clone(), fleet, &hosts, asked.aim);
+    let servers = fleet.with_role(fleet::Role::Server);
+    if let Some(advice) =
+        k3s::quorum::advice(servers.len()).filter(|_| servers.iter().any(|it| hosts.contains(it)))
+    {
+        eprintln!("warning: {advice}");
+    }
     let with_tokens = !matches!(goal, Goal::Build | Goal::DryActivate);
     let secrets = with_tokens && hosts.iter().any(|host| host.role.is_some());
     let reboot_is_left = goal == Goal::Boot && !asked.aim.reboot && !global.dry_run && !global.json;

@@ -1,5 +1,7 @@
 //! Facts and what is found in them: each cause alone, and what it brings about beside it.
 
+use std::collections::BTreeMap;
+
 use fleet::{Fleet, HostName};
 use k3s::node::Node;
 use k3s::unit::Unit;
@@ -84,7 +86,11 @@ fn node(name: &str, ip: &str) -> NodeFacts {
         last_heartbeat: None,
         addresses: vec![ip.parse().unwrap()],
         version: "v1.34.2+k3s1".to_owned(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        taints: Vec::new(),
         cordoned: false,
+        etcd: None,
     };
     NodeFacts { node, pressures: Vec::new() }
 }

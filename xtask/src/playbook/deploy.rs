@@ -4,7 +4,11 @@ use fleet::{BuildOn, Fleet, Host, HostName, Role};
 use pipeline::{Step, Track};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Ask, Plan, REPOSITORY, Target, Token, connect_track, gate_step, with_consulted};
+use super::host::{host_steps, labels_step};
+use super::{
+    Action, Ask, CLUSTER, Plan, REPOSITORY, Token, connect_track, gate_step, has_several_servers, names,
+    with_consulted,
+};
 use crate::cli::Goal;
 
 /// How many systems one nix evaluates: it keeps all of them in memory, and a real one takes up to 1.5 GB.
@@ -24,12 +28,20 @@ pub(crate) struct Aim {
     pub(crate) keep_going: bool,
     /// Each host is rebooted into its new boot default.
     pub(crate) reboot: bool,
+    /// Each node is drained before it is touched, within so many seconds.
+    #[serde(default)]
+    pub(crate) drain: Option<u64>,
 }
 
 impl Aim {
     /// Every host must do; nothing is rebooted.
     pub(crate) fn new(goal: Goal, token: Token) -> Self {
-        Self { goal, token, batch: None, max_failures: 0, keep_going: false, reboot: false }
+        Self { goal, token, batch: None, max_failures: 0, keep_going: false, reboot: false, drain: None }
+    }
+
+    /// Does it change what runs?
+    pub(super) fn activates(self) -> bool {
+        matches!(self.goal, Goal::Switch | Goal::Test)
     }
 }
 
@@ -42,13 +54,18 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     let servers: Vec<&Host> =
         fleet.with_role(Role::Server).into_iter().filter(|host| hosts.contains(host)).collect();
 
-    let names = hosts.iter().map(|host| host.name.clone()).collect();
     let about = "see that tools, files, keys and readers are those that this needs";
-    let preflight = vec![Step::new("preflight", about, Action::Preflight { hosts: names, goal, token })];
-    let ask = Ask { server: activates(goal) || aim.reboot, builders: true };
+    let preflight = vec![Step::new(
+        "preflight",
+        about,
+        Action::Preflight { hosts: names(hosts.iter().copied()), goal, token },
+    )];
+    let ask = Ask { servers: aim.activates() || aim.reboot, builders: true };
     let changes = !matches!(goal, Goal::Build | Goal::DryActivate);
     let connect = with_consulted(fleet, hosts, ask);
-    let connect = connect.into_iter().map(|host| connect_track(host, changes && hosts.contains(&host)));
+    let connect = connect
+        .into_iter()
+        .map(|(host, needed)| connect_track(host, changes && hosts.contains(&host), needed));
     plan.harmless_stage(
         "preflight",
         std::iter::once(Track::new(REPOSITORY, preflight)).chain(connect).collect(),
@@ -56,15 +73,23 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     let steps = repository_steps(fleet, token, !agents.is_empty());
     plan.stage("repository", vec![Track::new(REPOSITORY, steps)]);
     plan.stage("build", build_tracks(hosts));
-    for server in &servers {
-        plan.stage("server", vec![Track::new(&server.name, host_steps(fleet, server, aim))]);
+    let nodes: Vec<&Host> = servers.iter().chain(&agents).copied().collect();
+    if changes && !nodes.is_empty() {
+        let about = "see that K3s' versions may follow those that run, and that the servers' settings agree";
+        let fit = Step::new("k3s", about, Action::Fit { hosts: names(nodes) });
+        plan.harmless_stage("cluster", vec![Track::new(CLUSTER, vec![fit])]);
     }
-    if !agents.is_empty() && activates(goal) {
+    let track = |host: &Host| {
+        let steps = host_steps(fleet, host, aim).into_iter().chain(labels_step(host, aim));
+        Track::new(&host.name, steps.collect())
+    };
+    for server in &servers {
+        plan.stage("server", vec![track(server)]);
+    }
+    if !agents.is_empty() && aim.activates() {
         token_stages(&mut plan, fleet, &servers, &agents);
     }
-    let tracks = |hosts: &[&Host]| {
-        hosts.iter().map(|host| Track::new(&host.name, host_steps(fleet, host, aim))).collect()
-    };
+    let tracks = |hosts: &[&Host]| hosts.iter().map(|host| track(host)).collect();
     // One first: what breaks it need not break them all.
     let (first, rest) = agents.split_at(agents.len().min(1));
     plan.stage(if rest.is_empty() { "agents" } else { "first agent" }, tracks(first));
@@ -76,7 +101,7 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
         plan.stage(name, tracks(batch));
     }
     plan.stage("others", tracks(&others));
-    if activates(goal) {
+    if aim.activates() {
         let verify = hosts.iter().map(|host| Track::new(&host.name, vec![gate_step(fleet, host)]));
         plan.harmless_stage("verify", verify.collect());
     }
@@ -92,16 +117,18 @@ fn allow_failures(plan: &mut Plan, hosts: &[&Host], aim: Aim) {
     plan.allow(if aim.keep_going { hosts.len() } else { 0 }, of(None).map(|host| &host.name));
 }
 
-/// Does the goal change what runs?
-fn activates(goal: Goal) -> bool {
-    matches!(goal, Goal::Switch | Goal::Test)
-}
-
 fn repository_steps(fleet: &Fleet, token: Token, with_agents: bool) -> Vec<Step<Action>> {
     let mut steps = Vec::new();
-    if let (Token::Make, Some(server)) = (token, fleet.first_server()) {
+    let servers = names(fleet.with_role(Role::Server));
+    if token == Token::Make && !servers.is_empty() {
         let about = "make the server token if there is none, encrypted to admins and servers";
-        steps.push(Step::new("server token", about, Action::ServerToken { server: server.name.clone() }));
+        let action = Action::ServerToken { servers: servers.clone() };
+        steps.push(Step::new("server token", about, action));
+    }
+    if token == Token::Make && has_several_servers(fleet) {
+        // All of them have to have the same one before the first of them starts.
+        let about = "make the agent token that the servers share if there is none, encrypted to all nodes";
+        steps.push(Step::new("shared token", about, Action::SharedToken { servers }));
     }
     let about = "resolve the flake once; every host is built from it";
     steps.push(Step::new("snapshot", about, Action::Snapshot { with_agents }));
@@ -112,14 +139,19 @@ fn repository_steps(fleet: &Fleet, token: Token, with_agents: bool) -> Vec<Step<
 /// the first of them is touched.
 fn token_stages(plan: &mut Plan, fleet: &Fleet, servers: &[&Host], agents: &[&Host]) {
     let Some(server) = fleet.first_server() else { return };
+    let several = has_several_servers(fleet);
     let mut steps = Vec::new();
-    if servers.is_empty() {
+    if servers.is_empty() && !several {
         steps.push(gate_step(fleet, server));
     }
-    let about =
-        format!("compare {}'s with the secret; encrypt it to admins and agents if it differs", server.name);
-    steps.push(Step::new("agent token", about, Action::AgentToken { server: server.name.clone() }));
-    plan.stage("agent token", vec![Track::new(&server.name, steps)]);
+    let (subject, whose) = if several {
+        (CLUSTER, "that of the first server that is well".to_owned())
+    } else {
+        (server.name.as_str(), format!("{}'s", server.name))
+    };
+    let about = format!("compare {whose} with the secret; encrypt it to its readers if it differs");
+    steps.push(Step::new("agent token", about, Action::AgentToken));
+    plan.stage("agent token", vec![Track::new(subject, steps)]);
     plan.stage("build with token", build_tracks(agents));
 }
 
@@ -142,31 +174,6 @@ fn build_steps(host: &Host, together: &[HostName]) -> Vec<Step<Action>> {
     let mut steps = vec![Step::new("build", format!("build its system {place}"), build)];
     if host.build_on == BuildOn::Local {
         steps.push(Step::new("copy", "copy what it lacks, if there is room", Action::Copy { host: name() }));
-    }
-    steps
-}
-
-/// Test first, then boot: a host's boot default never points at a system that failed its gate.
-pub(super) fn host_steps(fleet: &Fleet, host: &Host, aim: Aim) -> Vec<Step<Action>> {
-    let activate = |target: Target| {
-        let name = match target {
-            Target::Running => "activate",
-            Target::Boot => "boot default",
-            Target::DryRun => "dry-activate",
-        };
-        Step::new(name, target.to_string(), Action::Activate { host: host.name.clone(), target })
-    };
-    let mut steps = match aim.goal {
-        Goal::Switch => vec![activate(Target::Running), gate_step(fleet, host), activate(Target::Boot)],
-        Goal::Test => vec![activate(Target::Running), gate_step(fleet, host)],
-        Goal::Boot => vec![activate(Target::Boot)],
-        Goal::DryActivate => vec![activate(Target::DryRun)],
-        Goal::Build => Vec::new(),
-    };
-    if aim.reboot && matches!(aim.goal, Goal::Switch | Goal::Boot) {
-        let about = "reboot it into its boot default, and wait until it is back";
-        steps.push(Step::new("reboot", about, Action::Reboot { host: host.name.clone() }));
-        steps.push(gate_step(fleet, host));
     }
     steps
 }
@@ -211,9 +218,13 @@ mod tests {
 
     /// Stages as `name: subject[step step] subject[…]`.
     fn outline(hosts: &[&str], goal: Goal, token: Token) -> Vec<String> {
-        let fleet = Fleet::parse(FLEET).unwrap();
+        outline_of(FLEET, hosts, Aim::new(goal, token))
+    }
+
+    fn outline_of(fleet: &str, hosts: &[&str], aim: Aim) -> Vec<String> {
+        let fleet = Fleet::parse(fleet).unwrap();
         let hosts: Vec<&Host> = hosts.iter().map(|name| fleet.host(name).unwrap()).collect();
-        let plan = deploy("test".to_owned(), &fleet, &hosts, Aim::new(goal, token));
+        let plan = deploy("test".to_owned(), &fleet, &hosts, aim);
         let track = |track: &Track<Action>| {
             let steps: Vec<&str> = track.steps.iter().map(|step| step.name.as_str()).collect();
             format!("{}[{}]", track.subject, steps.join(", "))
@@ -230,12 +241,66 @@ mod tests {
             preflight: repository[preflight] attic[connect] maia[connect] ocean[connect]
             repository: repository[server token, snapshot]
             build: maia[build] ocean[build]
-            server: ocean[activate, verify, boot default]
+            cluster: cluster[k3s]
+            server: ocean[datastore, activate, verify, boot default, labels]
             agent token: ocean[agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default, labels]
             verify: maia[verify] ocean[verify]"#]]
         .assert_eq(&outline(&["maia", "ocean"], Goal::Switch, Token::Make).join("\n"));
+    }
+
+    const SEVERAL: &str = r#"
+        [cluster]
+        name = "mercury"
+        domain = "mercury"
+        first_server = "reef"
+        [hosts.atoll]
+        role = "server"
+        node_ip = "100.64.0.7"
+        [hosts.maia]
+        role = "agent"
+        node_ip = "100.64.0.5"
+        [hosts.reef]
+        role = "server"
+        node_ip = "100.64.0.6"
+    "#;
+
+    #[test]
+    fn several_servers_share_a_token_and_are_touched_one_at_a_time() {
+        let aim = Aim::new(Goal::Switch, Token::Make);
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] maia[connect] reef[connect]
+            repository: repository[server token, shared token, snapshot]
+            build: maia[build] atoll[build] reef[build]
+            cluster: cluster[k3s]
+            server: reef[quorum, datastore, activate, verify, boot default, labels]
+            server: atoll[quorum, datastore, activate, verify, boot default, labels]
+            agent token: cluster[agent token]
+            build with token: maia[build]
+            agents: maia[activate, verify, boot default, labels]
+            verify: maia[verify] atoll[verify] reef[verify]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["maia", "atoll", "reef"], aim).join("\n"));
+        let aim = Aim { drain: Some(60), reboot: true, ..Aim::new(Goal::Boot, Token::Expect) };
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] reef[connect]
+            repository: repository[snapshot]
+            build: atoll[build]
+            cluster: cluster[k3s]
+            server: atoll[quorum, datastore, drain, boot default, reboot, verify, uncordon]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["atoll"], aim).join("\n"));
+        // Any server knows the nodes, and none is touched.
+        let aim = Aim { drain: Some(60), ..Aim::new(Goal::Test, Token::Expect) };
+        expect_test::expect![[r#"
+            preflight: repository[preflight] atoll[connect] maia[connect] reef[connect]
+            repository: repository[snapshot]
+            build: maia[build]
+            cluster: cluster[k3s]
+            agent token: cluster[agent token]
+            build with token: maia[build]
+            agents: maia[drain, activate, verify, uncordon, labels]
+            verify: maia[verify]"#]]
+        .assert_eq(&outline_of(SEVERAL, &["maia"], aim).join("\n"));
     }
 
     #[test]
@@ -244,9 +309,10 @@ mod tests {
             preflight: repository[preflight] maia[connect] ocean[connect]
             repository: repository[snapshot]
             build: maia[build]
+            cluster: cluster[k3s]
             agent token: ocean[verify, agent token]
             build with token: maia[build]
-            agents: maia[activate, verify, boot default]
+            agents: maia[activate, verify, boot default, labels]
             verify: maia[verify]"#]]
         .assert_eq(&outline(&["maia"], Goal::Switch, Token::Expect).join("\n"));
     }
@@ -266,6 +332,7 @@ mod tests {
                 "preflight: repository[preflight] maia[connect]",
                 "repository: repository[snapshot]",
                 "build: maia[build]",
+                "cluster: cluster[k3s]",
                 "agents: maia[boot default]",
             ]
         );

@@ -8,8 +8,11 @@ use super::{Action, Ask, Plan, REPOSITORY, connect_track, with_consulted};
 /// Builds these hosts' systems from one snapshot of the flake. One that fails is no reason not to build the others.
 pub(crate) fn drift(title: String, fleet: &Fleet, hosts: &[&Host]) -> Plan {
     let mut plan = Plan::new(title);
-    let consulted = with_consulted(fleet, hosts, Ask { server: false, builders: true });
-    plan.harmless_stage("preflight", consulted.into_iter().map(|host| connect_track(host, false)).collect());
+    let consulted = with_consulted(fleet, hosts, Ask { servers: false, builders: true });
+    plan.harmless_stage(
+        "preflight",
+        consulted.into_iter().map(|(host, needed)| connect_track(host, false, needed)).collect(),
+    );
     let with_agents = hosts.iter().any(|host| host.role == Some(Role::Agent));
     let about = "resolve the flake once; every host is built from it";
     let snapshot = Step::new("snapshot", about, Action::Snapshot { with_agents });

@@ -4,7 +4,7 @@
 use fleet::{Host, Role};
 use pipeline::{Step, Track};
 
-use super::{Action, Plan, connect_track};
+use super::{Action, Needed, Plan, connect_track};
 
 /// Who leaves, and who sees to it.
 pub(crate) struct Leave<'a> {
@@ -24,20 +24,20 @@ pub(crate) fn leave(title: String, leave: &Leave<'_>) -> Plan {
     let Leave { host, server, is_down, drain_seconds: seconds, force } = *leave;
     let mut plan = Plan::new(title);
     let (name, by) = (|| host.name.clone(), || server.name.clone());
-    let mut connect = vec![connect_track(server, false)];
+    let mut connect = vec![connect_track(server, false, Needed::Yes)];
     if !is_down {
-        connect.insert(0, connect_track(host, true));
+        connect.insert(0, connect_track(host, true, Needed::Yes));
     }
     plan.harmless_stage("preflight", connect);
     if host.role == Some(Role::Server) {
-        let action = Action::Quorum { leaves: name(), server: by() };
+        let action = Action::CanLeave { leaves: name(), server: by() };
         let step = Step::new("quorum", "enough servers stay to decide by", action);
         plan.harmless_stage("quorum", vec![Track::new(&server.name, vec![step])]);
     }
     let mut steps = Vec::new();
     if !is_down {
         let about = format!("move its pods elsewhere, within {seconds} s");
-        steps.push(Step::new("drain", about, Action::Drain { host: name(), server: by(), seconds, force }));
+        steps.push(Step::new("drain", about, Action::Empty { host: name(), server: by(), seconds, force }));
     }
     let delete =
         |step: &str, about: String| Step::new(step, about, Action::DeleteNode { host: name(), server: by() });

@@ -3,18 +3,16 @@
 use fleet::{Fleet, Host};
 use pipeline::{Step, Track};
 
-use super::deploy::host_steps;
+use super::host::host_steps;
 use super::{Action, Aim, Ask, Plan, Token, connect_track, with_consulted};
 use crate::cli::Goal;
 
 /// Takes one host back to a generation, or to the one before its boot default.
 pub(crate) fn rollback(fleet: &Fleet, host: &Host, to: Option<u32>, yes: bool) -> Plan {
     let mut plan = Plan::new(format!("roll back {}", host.name));
-    let consulted = with_consulted(fleet, &[host], Ask { server: true, builders: false });
-    plan.harmless_stage(
-        "preflight",
-        consulted.into_iter().map(|other| connect_track(other, other == host)).collect(),
-    );
+    let consulted = with_consulted(fleet, &[host], Ask { servers: true, builders: false });
+    let connect = consulted.into_iter().map(|(other, needed)| connect_track(other, other == host, needed));
+    plan.harmless_stage("preflight", connect.collect());
     let about = match to {
         Some(to) => format!("find generation {to} on the host"),
         None => "find the generation before its boot default, on the host".to_owned(),

@@ -3,8 +3,9 @@
 use fleet::{Fleet, Host, Role};
 use pipeline::{Step, Track};
 
-use super::deploy::{build_tracks, host_steps};
-use super::{Action, Aim, Plan, REPOSITORY, Rotated, Token, connect_track, deploy, gate_step};
+use super::deploy::build_tracks;
+use super::host::host_steps;
+use super::{Action, Aim, Needed, Plan, REPOSITORY, Rotated, Token, connect_track, deploy, gate_step};
 use crate::cli::Goal;
 
 /// The order is what matters: the new token is on every server before the datastore changes over, and each server is
@@ -32,7 +33,7 @@ pub(crate) fn rotate(title: String, fleet: &Fleet, of: Rotated) -> Plan {
     let preflight = Track::new(REPOSITORY, vec![Step::new("preflight", about, preflight)]);
     plan.harmless_stage(
         "preflight",
-        std::iter::once(preflight).chain(all().map(|host| connect_track(host, true))).collect(),
+        std::iter::once(preflight).chain(all().map(|host| connect_track(host, true, Needed::Yes))).collect(),
     );
     let gates = |plan: &mut Plan, name: &str| {
         let gates = servers.iter().map(|server| Track::new(&server.name, vec![gate_step(fleet, server)]));

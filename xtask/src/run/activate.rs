@@ -4,6 +4,7 @@
 //! Before it the host's way back is armed; see `rollback`.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use fleet::HostName;
 use pipeline::{Outcome, Progress};
@@ -49,7 +50,7 @@ impl Run<'_> {
         &self,
         name: &HostName,
         built: &Built,
-        session: &Session,
+        session: &Arc<Session>,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let before = host::systems(session)?;
@@ -57,7 +58,7 @@ impl Run<'_> {
         let again = before.running.as_deref() == wanted;
         // Only the boot default tells that it passed its gate once: a system that runs may have failed it.
         let passed = again && before.boot.as_deref() == wanted;
-        if passed && self.is_intact(name, session)? {
+        if self.runs_well(name, &before, &built.system, session)? {
             return skipped(format!("runs {} already", short(&built.system)));
         }
         self.refuse_edited_token(name, session)?;
@@ -73,6 +74,29 @@ impl Run<'_> {
         self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
+    }
+
+    /// It is what is wanted, has passed its gate once, and has nothing to mend.
+    fn runs_well(
+        &self,
+        name: &HostName,
+        now: &host::Systems,
+        wanted: &str,
+        session: &Arc<Session>,
+    ) -> Result<bool> {
+        let is = |system: &Option<String>| system.as_deref() == Some(wanted);
+        Ok(is(&now.running) && is(&now.boot) && self.is_intact(name, session)?)
+    }
+
+    /// Will the steps to come restart anything on this host?
+    pub(super) fn will_touch(&self, name: &HostName, reboot: bool) -> Result<bool> {
+        let wanted = self.built(name).system;
+        let session = self.session(name);
+        if reboot && host::booted(&session)?.as_deref() != Some(wanted.as_str()) {
+            return Ok(true);
+        }
+        let now = host::systems(&session)?;
+        Ok(!self.runs_well(name, &now, &wanted, &session)?)
     }
 
     /// What became of an activation that nixos-rebuild says this of, and that was begun after `since`.

@@ -6,13 +6,21 @@ use fleet::{Host, HostName, PublicKey};
 use pipeline::Outcome;
 use remote::ssh::{self, Generation, Session};
 
-use super::{Run, done, fitness};
-use crate::failure::{Failure, Result};
+use super::{Run, done, fitness, skipped};
+use crate::failure::{Failure, Kind, Result};
+use crate::playbook::Needed;
 
 impl Run<'_> {
-    pub(super) fn connect(&self, name: &HostName, lock: bool) -> Result<Outcome> {
+    pub(super) fn connect(&self, name: &HostName, lock: bool, needed: Needed) -> Result<Outcome> {
         let host = self.host(name);
-        let session = self.elevation.root(host, open(host, &self.generation)?)?;
+        let opened = open(host, &self.generation).and_then(|session| self.elevation.root(host, session));
+        let session = match opened {
+            Err(failure) if needed == Needed::OneOfSeveral && failure.kind == Kind::Unreachable => {
+                self.state().silent.insert(name.clone(), failure.message.clone());
+                return skipped(format!("{}; another server is asked", failure.message));
+            }
+            opened => opened?,
+        };
         if lock {
             self.lock(name, &session)?;
             fitness::require_fit(name, &session)?;

@@ -13,6 +13,7 @@ use remote::RunError;
 use remote::ssh::Session;
 
 use super::build::short;
+use super::cluster::READYZ;
 use super::secret::{AGENT_SECRET, SERVER_SECRET};
 use super::{Run, done, host};
 use crate::failure::{Failure, Kind, Result};
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// What is not well: what, in words, and what to do.
 pub(super) struct Finding {
-    what: String,
+    pub(super) what: String,
     evidence: Vec<String>,
     hint: Option<String>,
 }
@@ -41,18 +42,13 @@ impl Finding {
 }
 
 impl Run<'_> {
-    pub(super) fn gate(
-        &self,
-        name: &HostName,
-        server: Option<&HostName>,
-        progress: &Progress<Failure>,
-    ) -> Result<Outcome> {
+    pub(super) fn gate(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let start = Instant::now();
         let mut fresh = self.state().fresh.remove(name);
         loop {
             let mut look = || -> Result<_> {
                 let session = fresh.take().map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)?;
-                let (evidence, findings) = self.look_at(name, server, &session)?;
+                let (evidence, findings) = self.look_at(name, &session)?;
                 Ok((session, evidence, findings))
             };
             let seen = look();
@@ -94,12 +90,7 @@ impl Run<'_> {
     }
 
     /// Everything at once: what is well, in a line, and what is not, the likeliest cause first.
-    fn look_at(
-        &self,
-        name: &HostName,
-        server: Option<&HostName>,
-        session: &Session,
-    ) -> Result<(String, Vec<Finding>)> {
+    fn look_at(&self, name: &HostName, session: &Arc<Session>) -> Result<(String, Vec<Finding>)> {
         let host = self.host(name);
         let failed = host::failed_units(session)?;
         let mut findings = self.system_findings(name, &failed, session)?;
@@ -109,28 +100,55 @@ impl Run<'_> {
         let Some(role) = host.role else { return Ok((format!("systemd is up{others}"), findings)) };
         let secret = if role == Role::Server { SERVER_SECRET } else { AGENT_SECRET };
         findings.extend(secret_finding(session, secret)?);
+        let shares = role == Role::Server && self.has_several_servers();
+        if shares {
+            findings.extend(secret_finding(session, AGENT_SECRET)?);
+        }
         let unit = host::k3s_unit(session)?;
         findings.extend(unit_finding(name, session, unit.as_ref())?);
         let Some(unit) = unit.filter(Unit::is_active) else { return Ok((String::new(), findings)) };
-        let server = server.filter(|server| *server != name);
-        let asked = server.map(|server| self.session(server));
-        let asked = asked.as_deref().unwrap_or(session);
+        let asked = self.asked_about(name, session)?;
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
             if !self.is_rotating() {
                 findings.extend(server_token_finding(session)?);
             }
-        } else {
-            findings.extend(token_finding(name, session, asked)?);
         }
-        let node = node_findings(host, &unit, session, asked)?;
-        Ok(match node {
-            Ok(evidence) => (evidence + &others, findings),
+        if role == Role::Agent {
+            findings.extend(token_finding(name, session, AGENT_SECRET, &asked)?);
+        } else if shares {
+            // K3s lets a server join with another one, and it would accept other agents than the rest.
+            findings.extend(token_finding(name, session, k3s::AGENT_TOKEN, &asked)?);
+        }
+        let node = match node_findings(host, &unit, session, &asked)? {
+            Ok(node) => node,
             Err(finding) => {
                 findings.push(finding);
-                (String::new(), findings)
+                return Ok((String::new(), findings));
             }
-        })
+        };
+        if shares {
+            findings.extend(self.vote_finding(name, &node));
+        }
+        let evidence = format!("{} runs, node Ready, {}{others}", unit.id, node.version);
+        self.state().nodes.insert(name.clone(), node);
+        Ok((evidence, findings))
+    }
+
+    /// A server that joined another has a vote in etcd, or the others would not miss it. The first one had it from the
+    /// beginning; its condition only comes when somebody looks after members.
+    fn vote_finding(&self, name: &HostName, node: &Node) -> Option<Finding> {
+        if self.fleet.first_server().is_some_and(|first| first.name == *name) && node.etcd.is_none() {
+            return None;
+        }
+        match &node.etcd {
+            _ if !node.has_etcd() => Some(Finding::new("it is no member of etcd")),
+            None => Some(Finding::new("it is not known to be a voting member of etcd yet")),
+            Some(etcd) if !etcd.is_well => {
+                Some(Finding::new(format!("it is no voting member of etcd: {}", etcd.message)))
+            }
+            Some(_) => None,
+        }
     }
 
     /// What this run itself knows: the system that should run, the units that had failed before.
@@ -153,21 +171,24 @@ impl Run<'_> {
     }
 }
 
-/// Does the agent have the server's agent token? By a digest that is keyed anew each time, so that the token itself need
-/// not travel and the digest is of no use to anybody.
-pub(super) fn token_finding(name: &HostName, session: &Session, server: &Session) -> Result<Option<Finding>> {
+/// Does the host have the server's agent token in `file`? By digests of the password that are keyed anew each time, so that
+/// the token itself need not travel and a digest is of no use to anybody.
+pub(super) fn token_finding(
+    name: &HostName,
+    session: &Session,
+    file: &str,
+    server: &Session,
+) -> Result<Option<Finding>> {
     let salt = agenix::random_hex(32)?;
-    let theirs = digest(server, k3s::AGENT_TOKEN, &salt)?;
-    Ok(match digest(session, AGENT_SECRET, &salt)? {
-        _ if theirs.is_none() => {
-            Some(Finding::new(format!("{} has no agent token at {}", server.name(), k3s::AGENT_TOKEN)))
-        }
-        ours if ours == theirs => None,
-        _ => {
-            let what = format!("its token is not the agent token of {}", server.name());
-            Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again")))
-        }
-    })
+    let Some(theirs) = digest(server, k3s::AGENT_TOKEN, &salt)? else {
+        let what = format!("{} has no agent token at {}", server.name(), k3s::AGENT_TOKEN);
+        return Ok(Some(Finding::new(what)));
+    };
+    if digest(session, file, &salt)? == Some(theirs) {
+        return Ok(None);
+    }
+    let what = format!("its token is not the agent token of {}", server.name());
+    Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
 }
 
 /// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started
@@ -243,8 +264,8 @@ fn diagnosed(problem: String, journal: &str) -> Finding {
     }
 }
 
-fn readyz_finding(session: &Session) -> Result<Option<Finding>> {
-    match session.run(["k3s", "kubectl", "get", "--raw", "/readyz"]) {
+pub(super) fn readyz_finding(session: &Session) -> Result<Option<Finding>> {
+    match session.run(READYZ) {
         Ok(output) if output.text() == "ok" => Ok(None),
         Ok(output) => Ok(Some(Finding::new(format!("its API server is not ready: {}", output.text())))),
         Err(error) if error.code().is_none() => Err(error.into()),
@@ -263,7 +284,7 @@ fn node_findings(
     unit: &Unit,
     session: &Session,
     server: &Session,
-) -> Result<std::result::Result<String, Finding>> {
+) -> Result<std::result::Result<Node, Finding>> {
     let list = match server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]) {
         Ok(output) => output.stdout,
         Err(error) if error.code().is_none() => return Err(error.into()),
@@ -272,18 +293,19 @@ fn node_findings(
     let nodes = k3s::node::parse_list(&list).map_err(|error| {
         Failure::new(Kind::Verification, format!("failed to read the node list: {error}"))
     })?;
-    let node = nodes.iter().find(|node| node.name == host.name.as_str());
-    let Some(problem) = node_problem(host, unit, node) else {
-        let version = node.map(|node| node.version.as_str()).unwrap_or_default();
-        return Ok(Ok(format!("{} runs, node Ready, {version}", unit.id)));
-    };
-    Ok(Err(diagnosed(problem, &host::k3s_journal(session, unit)?)))
+    let node = nodes.into_iter().find(|node| node.name == host.name.as_str());
+    let not_joined = || "it has not joined: the cluster has no node of its name".to_owned();
+    let problem = node.as_ref().map_or_else(|| Some(not_joined()), |node| node_problem(host, unit, node));
+    match (node, problem) {
+        (Some(node), None) => Ok(Ok(node)),
+        (_, problem) => {
+            let problem = problem.unwrap_or_else(not_joined);
+            Ok(Err(diagnosed(problem, &host::k3s_journal(session, unit)?)))
+        }
+    }
 }
 
-fn node_problem(host: &Host, unit: &Unit, node: Option<&Node>) -> Option<String> {
-    let Some(node) = node else {
-        return Some("it has not joined: the cluster has no node of its name".to_owned());
-    };
+fn node_problem(host: &Host, unit: &Unit, node: &Node) -> Option<String> {
     if !node.is_ready() {
         let status = node.ready.as_deref().unwrap_or("not reported yet");
         return Some(format!("its node is not Ready ({status}): {}", node.message));

@@ -10,7 +10,8 @@ use remote::ssh::Session;
 
 use super::activate::UNIT;
 use super::build::short;
-use super::{Built, Origin, Run, done, host, rollback};
+use super::fit::{self, NewK3s};
+use super::{Built, Origin, Run, done, host};
 use crate::failure::{Failure, Kind, Result};
 
 /// Setting a profile is quick, and installing a boot loader takes its time.
@@ -37,18 +38,16 @@ impl Run<'_> {
 
     /// A datastore does not go back with its K3s.
     fn may_go_back(&self, name: &HostName, session: &Session, system: &str, yes: bool) -> Result<()> {
-        let running = host::systems(session)?.running;
-        if yes || self.host(name).role != Some(Role::Server) {
+        if self.host(name).role != Some(Role::Server) {
             return Ok(());
         }
-        let now = running.map(|running| rollback::k3s_of(session, &running)).transpose()?.flatten();
-        let then = rollback::k3s_of(session, system)?;
-        match (now, then) {
-            (Some(now), Some(then)) if now != then => {
+        self.note_new_k3s(name, &fit::starts(session, Some(system))?);
+        match self.state().new_k3s.get(name) {
+            Some(NewK3s { from, to }) if !yes => {
                 let message =
-                    format!("{name} would go from {now} to {then}, and K3s' datastore does not go back");
+                    format!("{name} would go from {from} to {to}, and K3s' datastore does not go back");
                 Err(Failure::new(Kind::Usage, message)
-                    .hint("--yes does it; take a copy of /var/lib/rancher/k3s/server first".to_owned()))
+                    .hint("--yes does it, with a copy of the datastore before".to_owned()))
             }
             _ => Ok(()),
         }

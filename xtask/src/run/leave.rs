@@ -17,7 +17,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Run<'_> {
     /// See [`undecidable`]. Members are the fleet's servers that the cluster has as nodes.
-    pub(super) fn quorum(&self, leaves: &HostName, server: &HostName) -> Result<Outcome> {
+    pub(super) fn can_leave(&self, leaves: &HostName, server: &HostName) -> Result<Outcome> {
         let nodes = nodes(&self.session(server))?;
         let node = |name: &str| nodes.iter().find(|node| node.name == name);
         let Some(leaving) = node(leaves.as_str()) else {
@@ -35,7 +35,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn drain(
+    pub(super) fn empty(
         &self,
         name: &HostName,
         server: &HostName,

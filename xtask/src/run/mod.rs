@@ -1,20 +1,25 @@
 //! Carrying out a plan: what each [`Action`] does, and what the steps of a run share.
 
 mod activate;
-mod backup;
 mod build;
+mod cluster;
 mod connect;
 mod copy;
+mod datastore;
 mod difference;
+mod drain;
 mod elevation;
+mod fit;
 mod fitness;
 mod gate;
 mod generation;
 mod host;
+mod labels;
 mod leave;
 mod lock;
 mod look;
 mod preflight;
+mod quorum;
 mod reboot;
 mod rollback;
 mod rotate;
@@ -31,7 +36,7 @@ pub(crate) use look::Kept;
 pub(crate) use look::{Seen, look};
 pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -88,6 +93,8 @@ pub(crate) enum Rotation {
 #[derive(Default)]
 struct State {
     sessions: HashMap<HostName, Arc<Session>>,
+    /// Servers that were to be asked and do not answer, and why.
+    silent: BTreeMap<HostName, String>,
     /// Opened after a host's activation had ended: for its gate.
     fresh: HashMap<HostName, Arc<Session>>,
     /// The flake as a store path.
@@ -103,6 +110,12 @@ struct State {
     stays: HashMap<HostName, String>,
     /// The locks of the hosts that this run changes.
     locks: HashMap<HostName, remote::Held>,
+    /// Servers whose K3s is to be another one.
+    new_k3s: HashMap<HostName, fit::NewK3s>,
+    /// Nodes as their gates saw them.
+    nodes: HashMap<HostName, k3s::node::Node>,
+    /// Nodes that this run cordoned.
+    drained: HashSet<HostName>,
     /// What a dry activation found.
     differences: BTreeMap<HostName, Difference>,
     /// Every server has been restarted with the token that a rotation is to.
@@ -189,30 +202,33 @@ impl<'a> Run<'a> {
         }
         let result = match action {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
-            Action::Connect { host, lock } => self.connect(host, *lock),
-            Action::ServerToken { server } => self.server_token(server),
+            Action::Connect { host, lock, needed } => self.connect(host, *lock, *needed),
+            Action::ServerToken { servers } => self.server_token(servers),
+            Action::SharedToken { servers } => self.shared_token(servers),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host, together } => self.build(host, together, progress),
             Action::Copy { host } => self.copy(host, progress),
-            Action::Reboot { host } => {
-                self.reboot(host, progress).map_err(|failure| self.undone(host, failure, progress))
-            }
+            Action::Fit { hosts } => self.fit(hosts),
+            Action::Quorum { host, reboot } => self.quorum(host, *reboot),
+            Action::Datastore { host } => self.datastore(host),
+            Action::Drain { host, seconds, reboot } => self.drain(host, *seconds, *reboot, progress),
+            Action::Uncordon { host } => self.uncordon(host),
+            Action::Reboot { host } => self.or_undone(host, self.reboot(host, progress), progress),
             Action::Activate { host, target } => {
-                self.activate(host, *target, progress).map_err(|failure| self.undone(host, failure, progress))
+                self.or_undone(host, self.activate(host, *target, progress), progress)
             }
-            Action::Gate { host, server } => self
-                .gate(host, server.as_ref(), progress)
-                .map_err(|failure| self.undone(host, failure, progress)),
-            Action::AgentToken { server } => self.agent_token(server, progress),
-            Action::BackUp { server } => self.back_up(server, progress),
+            Action::Gate { host } => self.or_undone(host, self.gate(host, progress), progress),
+            Action::Labels { host } => self.labels(host),
+            Action::AgentToken => self.agent_token(progress),
+            Action::BackUp { server } => self.back_up(server),
             Action::SameUnit { host } => self.same_unit(host),
             Action::NewToken { server, of } => self.new_token(server, *of, progress),
             Action::Rotate { server, of } => self.rotate(server, *of),
             Action::Restart { host, of } => self.restart_with_token(host, *of),
             Action::TryToken { host, of } => self.try_token(host, *of),
-            Action::Quorum { leaves, server } => self.quorum(leaves, server),
-            Action::Drain { host, server, seconds, force } => self.drain(host, server, *seconds, *force),
+            Action::CanLeave { leaves, server } => self.can_leave(leaves, server),
+            Action::Empty { host, server, seconds, force } => self.empty(host, server, *seconds, *force),
             Action::StopK3s { host } => self.stop_k3s(host),
             Action::DeleteNode { host, server } => self.delete_node(host, server),
         };
@@ -225,6 +241,16 @@ impl<'a> Run<'a> {
                 failure
             }
         })
+    }
+
+    /// A host that was touched is back where it was after a failure, and its node takes work again.
+    fn or_undone(
+        &self,
+        host: &HostName,
+        result: Result<Outcome>,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
+        result.map_err(|failure| self.uncordoned_after(host, self.undone(host, failure, progress)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! What would otherwise be noticed when a server is deployed already: missing tools, files that the flake does not see,
 //! secrets that a host, or we, could not read.
 
+use agenix::SecretPath;
 use fleet::{BuildOn, HostName, Role};
 use pipeline::Outcome;
 use remote::Tool;
@@ -11,7 +12,6 @@ use crate::access;
 use crate::cli::Goal;
 use crate::failure::{Failure, Result};
 use crate::playbook::Token;
-use crate::repository::{AGENT_TOKEN, secret};
 
 impl Run<'_> {
     pub(super) fn preflight(&self, hosts: &[HostName], goal: Goal, token: Token) -> Result<Outcome> {
@@ -42,41 +42,37 @@ impl Run<'_> {
             let message = format!("{}: {}", misrule.secret, misrule.what);
             return Err(Failure::configuration(message).hint(misrule.hint.to_owned()));
         }
-        let shared = self.fleet.with_role(Role::Server).len() > 1;
-        if shared && !self.repository.has(&secret(AGENT_TOKEN)) {
-            // Each server has to have the same one before the first of them starts.
-            let message = format!("several servers share one agent token, and {AGENT_TOKEN} does not exist");
-            return Err(Failure::configuration(message)
-                .hint(format!("openssl rand -hex 32 | cargo xtask secrets new {AGENT_TOKEN}")));
-        }
         for role in roles {
-            self.token_is_readable(role, goal, token)?;
+            // The pipeline copies an agent's from the server, unless it only sets what is booted next.
+            let seen_to = match role {
+                Role::Server => token == Token::Make,
+                Role::Agent => matches!(goal, Goal::Switch | Goal::Test),
+            };
+            let path = access::token_of(role);
+            self.token_is_readable(&path, seen_to)?;
+            if role == Role::Agent && seen_to && self.repository.has(&path) {
+                self.read_token(&path, &self.repository.read_secret(&path)?)?;
+            }
+        }
+        if self.has_several_servers() && has(Role::Server) {
+            // Each of them has to have the same one before the first of them starts.
+            self.token_is_readable(&access::token_of(Role::Agent), token == Token::Make)?;
         }
         done("tools, files and readers are right")
     }
 
-    /// A role's token is there and encrypted to whom the rules say, or this run will see to it. An agent's is compared
-    /// with the server's: for that a key at hand has to decrypt it.
-    fn token_is_readable(&self, role: Role, goal: Goal, token: Token) -> Result<()> {
-        let path = access::token_of(role);
-        // The pipeline copies an agent's from the server, unless it only sets what is booted next.
-        let seen_to = match role {
-            Role::Server => token == Token::Make,
-            Role::Agent => matches!(goal, Goal::Switch | Goal::Test),
-        };
-        let bootstrap = |verb: &str| format!("`cargo xtask bootstrap-cluster` {verb}");
-        if !self.repository.has(&path) {
-            let missing =
-                Failure::configuration(format!("{path} does not exist")).hint(bootstrap("makes it"));
-            return if seen_to { Ok(()) } else { Err(missing) };
+    /// It is there and encrypted to whom the rules say, or this run will see to it.
+    fn token_is_readable(&self, path: &SecretPath, seen_to: bool) -> Result<()> {
+        if seen_to {
+            return Ok(());
         }
-        let bytes = self.repository.read_secret(&path)?;
-        if !seen_to && !agrees(&bytes, &self.readers(&path)?)? {
+        let bootstrap = |verb: &str| format!("`cargo xtask bootstrap-cluster` {verb}");
+        if !self.repository.has(path) {
+            return Err(Failure::configuration(format!("{path} does not exist")).hint(bootstrap("makes it")));
+        }
+        if !agrees(&self.repository.read_secret(path)?, &self.readers(path)?)? {
             let message = format!("the readers of {path} are not those of secrets.nix");
             return Err(Failure::configuration(message).hint(bootstrap("encrypts it anew")));
-        }
-        if role == Role::Agent && seen_to {
-            self.read_token(&path, &bytes)?;
         }
         Ok(())
     }

@@ -284,19 +284,13 @@ fn is_system(word: &str) -> bool {
 }
 
 /// Which K3s a system has: `k3s-1.34.2+k3s1`, without the hash, which changes with any dependency.
-pub(super) fn k3s_of(session: &Session, system: &str) -> Result<Option<String>> {
+fn k3s_of(session: &Session, system: &str) -> Result<Option<String>> {
     let unit = format!("{system}/etc/systemd/system/k3s.service");
-    match session.run(["sed", "-n", "s/^ExecStart=//p", &unit]) {
-        Ok(output) => Ok(store_name(&output.text())),
+    match session.run(["cat", &unit]) {
+        Ok(output) => Ok(k3s::Start::parse(&output.text()).and_then(|start| start.package)),
         Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn store_name(command: &str) -> Option<String> {
-    let path = command.strip_prefix("/nix/store/")?;
-    let (name, _) = path.split_once('/')?;
-    name.split_once('-').map(|(_, name)| name.to_owned())
 }
 
 fn look(name: &HostName) -> String {
@@ -306,14 +300,6 @@ fn look(name: &HostName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_package_is_known_without_its_hash() {
-        let name = |hash: &str| store_name(&format!("/nix/store/{hash}-k3s-1.34.2+k3s1/bin/k3s server --x"));
-        assert_eq!(name("abc").as_deref(), Some("k3s-1.34.2+k3s1"));
-        assert_eq!(name("abc"), name("def"));
-        assert_eq!(store_name("/usr/bin/k3s"), None);
-    }
 
     #[test]
     fn a_system_is_told_from_other_paths() {

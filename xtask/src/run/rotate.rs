@@ -267,7 +267,7 @@ impl Run<'_> {
         };
         let token = self.token_in(&self.session(server), file)?;
         if of == Rotated::Agent {
-            super::token::check_role(server, &token)?;
+            super::token::check_role(server.as_str(), &token)?;
         }
         Ok(token)
     }

@@ -1,5 +1,6 @@
 //! A host's own copy of its token, in `/run/agenix`: is it what it should be, and did K3s read it since it changed?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{HostName, Role};
@@ -27,20 +28,19 @@ pub(super) struct TokenState {
 impl Run<'_> {
     /// Activating the same system once more decrypts its secrets and starts its units once more: worth doing where the
     /// token is not what it should be, or K3s does not run.
-    pub(super) fn is_intact(&self, name: &HostName, session: &Session) -> Result<bool> {
+    pub(super) fn is_intact(&self, name: &HostName, session: &Arc<Session>) -> Result<bool> {
         if self.host(name).role.is_some() && !host::k3s_unit(session)?.is_some_and(|unit| unit.is_active()) {
             return Ok(false);
         }
         let finding = match self.host(name).role {
             None => None,
-            Some(Role::Server) => gate::secret_finding(session, SERVER_SECRET)?,
+            Some(Role::Server) => match gate::secret_finding(session, SERVER_SECRET)? {
+                None if self.has_several_servers() => gate::secret_finding(session, AGENT_SECRET)?,
+                finding => finding,
+            },
             Some(Role::Agent) => match gate::secret_finding(session, AGENT_SECRET)? {
                 Some(finding) => Some(finding),
-                None => {
-                    let server =
-                        self.fleet.first_server().expect("a validated fleet with an agent has a server");
-                    gate::token_finding(name, session, &self.session(&server.name))?
-                }
+                None => gate::token_finding(name, session, AGENT_SECRET, &*self.asked_about(name, session)?)?,
             },
         };
         Ok(finding.is_none())

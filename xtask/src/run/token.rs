@@ -14,48 +14,73 @@ impl Run<'_> {
     /// The server token's secret exists and its readers are those of the rules, afterwards.
     ///
     /// A server that runs already has a token: with another one its K3s would not start again.
-    pub(super) fn server_token(&self, server: &HostName) -> Result<Outcome> {
-        let path = secret(SERVER_TOKEN);
-        let readers = self.readers(&path)?;
-        if !self.repository.has(&path) {
-            if let Some(token) = self.token_of_running(server)? {
-                self.write_token(&path, &token)?;
+    pub(super) fn server_token(&self, servers: &[HostName]) -> Result<Outcome> {
+        self.made(&secret(SERVER_TOKEN), || self.token_of_running(servers, k3s::SERVER_TOKEN))
+    }
+
+    /// The same of the agent token, where several servers share it and none makes it.
+    pub(super) fn shared_token(&self, servers: &[HostName]) -> Result<Outcome> {
+        self.made(&secret(AGENT_TOKEN), || {
+            let found = self.token_of_running(servers, k3s::AGENT_TOKEN)?;
+            found
+                .map(|(server, token)| check_role(server.as_str(), &token).map(|()| (server, token)))
+                .transpose()
+        })
+    }
+
+    fn made(
+        &self,
+        path: &SecretPath,
+        found: impl FnOnce() -> Result<Option<(HostName, Token)>>,
+    ) -> Result<Outcome> {
+        let readers = self.readers(path)?;
+        if !self.repository.has(path) {
+            if let Some((server, token)) = found()? {
+                self.write_token(path, &token)?;
                 return changed(format!("{server} has one: copied, encrypted to {}", names(&readers)));
             }
             // Short, since the CA that a full token names does not exist yet.
             let token = agenix::random_hex(32)?;
             let token = Token::parse(token.expose_secret().as_bytes()).expect("hex digits are a token");
-            self.write_token(&path, &token)?;
+            self.write_token(path, &token)?;
             return changed(format!("made, encrypted to {}", names(&readers)));
         }
-        let bytes = self.repository.read_secret(&path)?;
+        let bytes = self.repository.read_secret(path)?;
         if agrees(&bytes, &readers)? {
             return skipped(format!("{path} is there, for {}", names(&readers)));
         }
-        let token = self.read_token(&path, &bytes)?;
-        self.write_token(&path, &token)?;
+        let token = self.read_token(path, &bytes)?;
+        self.write_token(path, &token)?;
         changed(format!("encrypted anew, now to {}", names(&readers)))
     }
 
-    fn token_of_running(&self, server: &HostName) -> Result<Option<Token>> {
-        let session = self.session(server);
-        match session.run(["test", "-s", k3s::SERVER_TOKEN]) {
-            Ok(_) => {}
-            Err(error) if error.code() == Some(1) => return Ok(None),
-            Err(error) => return Err(error.into()),
+    /// That of the first server which has one. A server that does not answer may have one as well.
+    fn token_of_running(&self, servers: &[HostName], file: &str) -> Result<Option<(HostName, Token)>> {
+        for server in servers {
+            let session = self.session(server);
+            match session.run(["test", "-s", file]) {
+                Ok(_) => {}
+                Err(error) if error.code() == Some(1) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let text = session.run_secret(["cat", file])?;
+            let token = Token::parse(text.expose_secret()).map_err(|error| {
+                Failure::new(Kind::Verification, format!("the token of {server} is none: {error}"))
+            })?;
+            return Ok(Some((server.clone(), token)));
         }
-        let text = session.run_secret(["cat", k3s::SERVER_TOKEN])?;
-        let token = Token::parse(text.expose_secret()).map_err(|error| {
-            Failure::new(Kind::Verification, format!("the token of {server} is none: {error}"))
-        })?;
-        Ok(Some(token))
+        Ok(None)
     }
 
-    /// The agent token's secret holds what the server made, and its readers are those of the rules, afterwards.
-    pub(super) fn agent_token(&self, server: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
+    /// The agent token's secret holds what the servers have, and its readers are those of the rules, afterwards. A secret
+    /// with the same password stays as it is, short or full: the servers' systems are built from it too, where they share
+    /// it.
+    pub(super) fn agent_token(&self, progress: &Progress<Failure>) -> Result<Outcome> {
+        let session = self.knowing_server()?;
+        let server = session.name();
         let path = secret(AGENT_TOKEN);
         let readers = self.readers(&path)?;
-        let text = self.session(server).run_secret(["cat", k3s::AGENT_TOKEN]).map_err(|error| {
+        let text = session.run_secret(["cat", k3s::AGENT_TOKEN]).map_err(|error| {
             Failure::from(error).during(&format!("failed to read the agent token of {server}"))
         })?;
         let token = Token::parse(text.expose_secret()).map_err(|error| {
@@ -64,7 +89,7 @@ impl Run<'_> {
         check_role(server, &token)?;
         if self.repository.has(&path) {
             let bytes = self.repository.read_secret(&path)?;
-            let same = self.read_token(&path, &bytes)?.is(&token);
+            let same = self.read_token(&path, &bytes)?.agrees(&token);
             if same && agrees(&bytes, &readers)? {
                 self.put_into_snapshot(path.as_str(), &bytes, progress)?;
                 return skipped(format!("{path} holds {server}'s already, for {}", names(&readers)));
@@ -108,7 +133,7 @@ pub(super) fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
 
 /// Where no agent token is configured, K3s hands out the server's own under its name: an agent with it could join as a
 /// server and read the keys of the cluster's CAs.
-pub(super) fn check_role(server: &HostName, token: &Token) -> Result<()> {
+pub(super) fn check_role(server: &str, token: &Token) -> Result<()> {
     if token.role == Some(k3s::Role::Node) {
         return Ok(());
     }

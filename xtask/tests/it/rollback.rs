@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use lab::Lab;
 
 use crate::faults::battery::{Systems, send, systems, wait_for};
-use crate::support::{configure, in_lab, on, xtask};
+use crate::support::{configure, give_k3s, in_lab, on, xtask};
 
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -101,6 +101,8 @@ fn ctrl_c_while_a_host_is_verified_takes_it_back() {
 #[test]
 fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
     in_lab("rollback::a_server_whose_k3s_starts_first_or_changes_stays_where_it_is", |lab| {
+        give_k3s(lab, "ocean", 34);
+        give_k3s(lab, "maia", 34);
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         // As on a host that is NixOS already and gets its role.
         on(lab, "ocean", "systemctl stop k3s.service && mv /var/lib/rancher /var/lib/rancher.away");
@@ -116,9 +118,8 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
         fs::write(&path, &module).unwrap();
         xtask(lab, &["deploy", "ocean"]).expect(0);
         let before = systems(lab, "ocean");
-        configure(lab, "ocean", &format!("{TROUBLE}\nservices.k3s.package = pkgs.k3s_1_33;"));
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1)).unwrap();
+        configure(lab, "ocean", TROUBLE);
+        give_k3s(lab, "ocean", 35);
         // The second time it runs what failed already: good is still only the boot default.
         for _ in 0..2 {
             let changed = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);

@@ -35,13 +35,13 @@ fn both_tokens_are_rotated() {
         let watch = Watch::start();
         let run = xtask(lab, &["token", "rotate", "--server"]).expect(0);
         assert!(
-            run.line("done  ocean  back up").contains("the datastore and its token in "),
+            run.line("done  ocean  back up").contains("copied to "),
             "{}",
             run.stderr
         );
         let next = token(SERVER_TOKEN);
         assert!(next != server && token(AGENT_TOKEN) == agent);
-        let kept = "cat /var/lib/rancher/k3s-backups/*/token; stat -c '%a' /var/lib/rancher/k3s-backups/*/*";
+        let kept = "cd /var/lib/rancher/xtask/before-rotation-*; cat token; stat -c %a *";
         assert_eq!(on(lab, "ocean", kept), format!("{server}\n600\n600\n600"));
         well(lab);
 

@@ -164,15 +164,32 @@ impl Clone {
         self.folder.path()
     }
 
+    /// With further hosts, each like `like`, which is one of this repository.
+    pub(crate) fn with_hosts(self, like: &str, role: &str, names: &[&str]) -> Self {
+        let path = self.path().join("hosts/fleet.toml");
+        let mut text = fs::read_to_string(&path).unwrap();
+        for name in names {
+            let folder = format!("hosts/{name}");
+            run(&["cp", "-a", &format!("hosts/{like}"), &folder], self.path(), &[]).expect(0);
+            let address = format!("100.64.0.{}", 20 + text.matches("[hosts.").count());
+            text += &format!("\n[hosts.{name}]\nrole = \"{role}\"\nnode_ip = \"{address}\"\n");
+        }
+        fs::write(path, text).unwrap();
+        self.git(&["add", "--all"]);
+        self
+    }
+
+    /// Replaces a text in one of its files.
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        edit(&self.path().join(file), from, to);
+    }
+
     pub(crate) fn git(&self, args: &[&str]) {
         run(&[&["git"], args].concat(), self.path(), &[]).expect(0);
     }
 
     pub(crate) fn fleet(&self, from: &str, to: &str) -> &Self {
-        let path = self.path().join("hosts/fleet.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from}");
-        fs::write(path, text.replacen(from, to, 1)).unwrap();
+        self.edit("hosts/fleet.toml", from, to);
         self
     }
 
@@ -224,6 +241,23 @@ pub(crate) fn try_on(lab: &Lab, machine: &str, line: &str) -> Answer {
     ]
     .concat();
     run(&argv, Path::new("/"), &[("HOME", "/root")])
+}
+
+/// Replaces a text in a file, which has it.
+#[track_caller]
+pub(crate) fn edit(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "`{from}` is not in {}", path.display());
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// Gives a host this minor version of K3s.
+pub(crate) fn give_k3s(lab: &Lab, host: &str, minor: u32) {
+    let path = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
+    let text = fs::read_to_string(&path).unwrap().replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1);
+    let rest: Vec<&str> = text.lines().filter(|line| !line.contains("services.k3s.package")).collect();
+    let package = format!("  services.k3s.package = pkgs.k3s_1_{minor};\n  system.stateVersion");
+    fs::write(path, rest.join("\n").replacen("  system.stateVersion", &package, 1) + "\n").unwrap();
 }
 
 /// Appends to a host's configuration.

@@ -1,4 +1,4 @@
-"""`kubectl label`, `taint`, `cordon`, `uncordon` and `delete`: what changes nodes. For `drain` see drain.py."""
+"""`kubectl label`, `annotate`, `taint`, `cordon`, `uncordon` and `delete`: what changes nodes. For `drain` see drain.py."""
 
 import re
 import sys
@@ -42,6 +42,27 @@ def label(arguments: Arguments) -> None:
             api.patch(resource.path(resources.namespace(arguments), name), {"metadata": {"labels": patch}})
         done = "unlabeled" if patch and None in patch.values() else "labeled" if patch else "not labeled"
         print(f"{resource.reference(name)} {done}")
+
+
+def annotate(arguments: Arguments) -> None:
+    """`annotate node NAME… KEY=VALUE… KEY-… [--overwrite]`."""
+    words, changes = _split(arguments.words)
+    resource, names = resources.targets(words)
+    if not changes:
+        raise Failure("error: at least one annotation update is required")
+    api = Api(arguments)
+    for name in names:
+        path = resource.path(resources.namespace(arguments), name)
+        before = api.get(path)["metadata"].get("annotations", {})
+        patch: dict[str, str | None] = {}
+        for one in changes:
+            key, has_value, value = one.partition("=")
+            key = key if has_value else key.removesuffix("-")
+            if has_value and before.get(key, value) != value and not arguments.on("overwrite"):
+                raise Failure("error: --overwrite is false but found the following declared annotation(s): " + repr(key))
+            patch[key] = value if has_value else None
+        api.patch(path, {"metadata": {"annotations": patch}})
+        print(f"{resource.reference(name)} annotated")
 
 
 def taint(arguments: Arguments) -> None:

@@ -1,6 +1,6 @@
 """`k3s kubectl VERB …`: a small kubectl whose words, exit codes and requests are the real one's.
 
-Known: get, describe node, label, taint, cordon, uncordon, drain, delete, config view, version. Left out: everything
+Known: get, describe node, label, annotate, taint, cordon, uncordon, drain, delete, config view, version. Left out: everything
 else, watching, and outputs other than table, wide, json and name.
 """
 
@@ -16,6 +16,7 @@ _VERBS: dict[str, Callable[[Arguments], None]] = {
     "get": show.get,
     "describe": show.describe,
     "label": edit.label,
+    "annotate": edit.annotate,
     "taint": edit.taint,
     "cordon": lambda arguments: edit.cordon(arguments, True),
     "uncordon": lambda arguments: edit.cordon(arguments, False),

@@ -26,6 +26,12 @@ class Verbs(StandInTest):
         self.expect("label node maia x=2", "", "error: 'x' already has a value (1), and --overwrite is false\n", 1)
         self.expect("label node maia x=2 --overwrite", "node/maia labeled\n")
         self.expect("label node maia x- y-", 'label "y" not found.\nnode/maia unlabeled\n')
+        self.expect("annotate node maia x/y=1,2", "node/maia annotated\n")
+        text = "error: --overwrite is false but found the following declared annotation(s): 'x/y'\n"
+        self.expect("annotate node maia x/y=3", "", text, 1)
+        self.expect("annotate node maia x/y=3 --overwrite", "node/maia annotated\n")
+        self.assertEqual((self.cluster.node("maia") or {})["metadata"]["annotations"]["x/y"], "3")
+        self.expect("annotate node maia x/y-", "node/maia annotated\n")
         self.expect("taint nodes maia k=v:NoSchedule", "node/maia tainted\n")
         text = "error: node maia already has k taint(s) with same effect(s) and --overwrite is false\n"
         self.expect("taint nodes maia k=v:NoSchedule", "", text, 1)

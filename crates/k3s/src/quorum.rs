@@ -1,0 +1,97 @@
+//! Can etcd do without one of its members for a while?
+
+/// A server, as a member of etcd or about to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// It has a vote, or would have one if it ran.
+    pub votes: bool,
+    /// Why it cannot be relied upon.
+    pub trouble: Option<String>,
+}
+
+/// What is to be said of this many servers, if anything.
+pub fn advice(servers: usize) -> Option<String> {
+    let borne = servers.saturating_sub(1) / 2;
+    (servers > 0 && servers.is_multiple_of(2)).then(|| {
+        format!(
+            "{servers} servers bear the loss of {borne}, no more than {} would: an odd number of them is better",
+            servers - 1
+        )
+    })
+}
+
+/// Sees that a majority remains while `name` is away, which may be down already: in words, or what is wrong, a line a
+/// member.
+///
+/// Two members have no majority without each other, so there it is enough that the other one is well: the cluster stands
+/// still while one restarts, as a single server does.
+///
+/// # Errors
+/// A member other than `name` is in trouble, or too few remain.
+pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
+    let voting = members.iter().filter(|member| member.votes).count();
+    let others = || members.iter().filter(|member| member.name != name);
+    let trouble: Vec<String> = others()
+        .filter_map(|member| Some(format!("{} {}", member.name, member.trouble.as_deref()?)))
+        .collect();
+    let remain = others().filter(|member| member.votes && member.trouble.is_none()).count();
+    let needed = voting / 2 + 1;
+    let stands_still = voting == 2 && remain == 1;
+    if trouble.is_empty() && (remain >= needed || stands_still || remain == voting) {
+        return Ok(match (voting, stands_still) {
+            (0, _) => "no other server is a member of etcd yet".to_owned(),
+            (_, true) => "the other one is well; the cluster stands still until this one is back".to_owned(),
+            _ => format!("{remain} of {voting} voting members remain, {needed} are needed"),
+        });
+    }
+    let mut lines = trouble;
+    lines.push(format!("{remain} of {voting} voting members would remain, {needed} are needed"));
+    Err(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ocean reef! atoll?`: in trouble, without a vote.
+    fn told(name: &str, members: &str) -> String {
+        let member = |word: &str| Member {
+            name: word.trim_end_matches(['!', '?']).to_owned(),
+            votes: !word.ends_with('?'),
+            trouble: word.ends_with('!').then(|| "is down".to_owned()),
+        };
+        let members: Vec<Member> = members.split_whitespace().map(member).collect();
+        without(name, &members).unwrap_or_else(|lines| format!("refused: {}", lines.join("; ")))
+    }
+
+    #[test]
+    fn a_majority_has_to_remain() {
+        assert_eq!(told("ocean", "ocean reef atoll"), "2 of 3 voting members remain, 2 are needed");
+        assert_eq!(
+            told("ocean", "ocean reef! atoll"),
+            "refused: reef is down; 1 of 3 voting members would remain, 2 are needed"
+        );
+        // The one that is down itself may be mended.
+        assert_eq!(told("reef", "ocean reef! atoll"), "2 of 3 voting members remain, 2 are needed");
+        assert!(told("a", "a b c d! e").starts_with("refused: d is down; 3 of 5"));
+    }
+
+    #[test]
+    fn an_even_number_is_told() {
+        let told = "4 servers bear the loss of 1, no more than 3 would: an odd number of them is better";
+        assert_eq!((advice(4).as_deref(), advice(3), advice(0)), (Some(told), None, None));
+    }
+
+    #[test]
+    fn a_cluster_that_grows_is_not_held_up() {
+        assert_eq!(told("ocean", ""), "no other server is a member of etcd yet");
+        assert_eq!(told("reef", "ocean"), "1 of 1 voting members remain, 1 are needed");
+        assert_eq!(told("atoll", "ocean reef"), "2 of 2 voting members remain, 2 are needed");
+        assert!(told("ocean", "ocean reef").starts_with("the other one is well; the cluster stands still"));
+        assert!(told("ocean", "ocean reef!").starts_with("refused"));
+        // A member without a vote counts for nothing.
+        assert_eq!(told("atoll", "ocean reef atoll?"), "2 of 2 voting members remain, 2 are needed");
+    }
+}

@@ -1,0 +1,122 @@
+//! Draining a node before its host is touched, and letting it take work again.
+//!
+//! That it was us who cordoned it is recorded in an annotation of the Node: a deployer that is killed leaves it cordoned,
+//! and the next deploy must know it from a node that a person cordoned, which stays so.
+
+use std::time::{Duration, Instant};
+
+use fleet::HostName;
+use k3s::node::Node;
+use pipeline::{Outcome, Progress};
+
+use super::cluster::{self, kubectl};
+use super::{Run, changed, skipped};
+use crate::failure::{Failure, Kind, Result};
+
+const CORDONED: &str = "xtask/cordoned";
+/// What kubectl needs beyond the time that it is given.
+const SLACK: Duration = Duration::from_secs(30);
+/// How long a server that was just taken back may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Run<'_> {
+    pub(super) fn drain(
+        &self,
+        name: &HostName,
+        seconds: u64,
+        reboot: bool,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
+        if !self.will_touch(name, reboot)? {
+            return skipped("it is not touched");
+        }
+        let server = self.asked_about(name, &self.session(name))?;
+        let nodes = cluster::nodes(&server).unwrap_or_default();
+        let Some(node) = nodes.iter().find(|node| node.name == name.as_str()) else {
+            return skipped("it has no node yet");
+        };
+        let was_cordoned = node.cordoned && !is_ours(node);
+        if !was_cordoned {
+            kubectl(
+                &server,
+                &["annotate", "node", name.as_str(), &format!("{CORDONED}=drained"), "--overwrite"],
+            )?;
+            self.state().drained.insert(name.clone());
+        }
+        let timeout = format!("--timeout={seconds}s");
+        // kubectl tells on its standard output whom it sends away: that is for whoever watches.
+        let drain = [
+            "sh",
+            "-c",
+            "exec \"$@\" >&2",
+            "sh",
+            "k3s",
+            "kubectl",
+            "drain",
+            name.as_str(),
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+            &timeout,
+        ];
+        let drained = server.command(drain).timeout(Duration::from_secs(seconds) + SLACK);
+        if let Err(error) = drained.run_watched(&|line| progress.line(line)) {
+            let hint = format!(
+                "on {}: k3s kubectl get pods -A -o wide --field-selector spec.nodeName={name}; --drain=SECONDS gives it \
+                 more time",
+                server.name()
+            );
+            let failure =
+                Failure::from(error).during(&format!("failed to drain {name}, which was not touched"));
+            let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
+            return Err(self.uncordoned_after(name, failure.of_kind(kind).hint(hint)));
+        }
+        changed(if was_cordoned { "drained; it was cordoned before" } else { "drained" })
+    }
+
+    pub(super) fn uncordon(&self, name: &HostName) -> Result<Outcome> {
+        if !self.state().drained.contains(name) {
+            return skipped("it was not drained, or cordoned before that");
+        }
+        self.let_it_work(name)?;
+        changed("takes work again")
+    }
+
+    /// An earlier run drained it and was cut off.
+    pub(super) fn is_left_cordoned(&self, node: &Node, name: &HostName) -> bool {
+        is_ours(node) && !self.state().drained.contains(name)
+    }
+
+    pub(super) fn let_it_work(&self, name: &HostName) -> Result<()> {
+        let server = self.asked_about(name, &self.session(name))?;
+        kubectl(&server, &["uncordon", name.as_str()])?;
+        kubectl(&server, &["annotate", "node", name.as_str(), &format!("{CORDONED}-")])?;
+        self.state().drained.remove(name);
+        if let Some(node) = self.state().nodes.get_mut(name) {
+            node.annotations.remove(CORDONED);
+        }
+        Ok(())
+    }
+
+    /// What failed, on a node that was drained for it: whatever runs there now, nobody is to find it empty later.
+    pub(super) fn uncordoned_after(&self, name: &HostName, failure: Failure) -> Failure {
+        if !self.state().drained.contains(name) {
+            return failure;
+        }
+        let start = Instant::now();
+        loop {
+            match remote::shielded(|| self.let_it_work(name)) {
+                Ok(()) => return failure.also(format!("{name} takes work again")),
+                Err(problem) if start.elapsed() > PATIENCE => {
+                    return failure
+                        .also(format!("{name} is still cordoned: {problem}"))
+                        .also(format!("on a server: k3s kubectl uncordon {name}"));
+                }
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+}
+
+fn is_ours(node: &Node) -> bool {
+    node.annotations.contains_key(CORDONED)
+}

@@ -1,0 +1,147 @@
+//! Does what was built fit what runs? K3s' versions, and the settings that all servers share: read from the units of the
+//! systems, before the first of them is activated.
+
+use std::collections::HashMap;
+
+use fleet::{HostName, Role};
+use k3s::start::{self, Start};
+use k3s::version::{self, Change};
+use k3s::{Version, node::Node};
+use pipeline::Outcome;
+use remote::ssh::Session;
+
+use super::cluster::each;
+use super::{Run, done};
+use crate::failure::{Failure, Result};
+
+/// How a host's K3s is started: by the system that it runs, and by the one that it is to run.
+pub(super) struct Starts {
+    runs: Option<Start>,
+    built: Option<Start>,
+}
+
+/// A server's K3s that is to be another one: the names of the packages.
+#[derive(Clone)]
+pub(super) struct NewK3s {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+impl Run<'_> {
+    pub(super) fn fit(&self, hosts: &[HostName]) -> Result<Outcome> {
+        let mut asked = hosts.to_vec();
+        let servers = self.fleet.with_role(Role::Server);
+        let more = servers.iter().map(|server| &server.name).filter(|name| !hosts.contains(name));
+        asked.extend(more.filter(|name| self.state().sessions.contains_key(*name)).cloned());
+        let read = each(&asked, |name| {
+            let built = self.state().built.get(name).map(|built| built.system.clone());
+            self.ask(name, |session| starts(session, built.as_deref()))
+        });
+        let starts: HashMap<HostName, Starts> =
+            asked.into_iter().zip(read).map(|(name, starts)| Ok((name, starts?))).collect::<Result<_>>()?;
+        for (name, starts) in &starts {
+            self.note_new_k3s(name, starts);
+        }
+        self.settings_agree(&starts)?;
+        self.versions_follow(hosts, &starts)
+    }
+
+    /// For the copy of the datastore, which is made just before the server is touched.
+    pub(super) fn note_new_k3s(&self, name: &HostName, starts: &Starts) {
+        let (Some(runs), Some(built)) = (&starts.runs, &starts.built) else { return };
+        if let (Some(from), Some(to)) = (&runs.package, &built.package)
+            && from != to
+        {
+            let new = NewK3s { from: from.clone(), to: to.clone() };
+            self.state().new_k3s.insert(name.clone(), new);
+        }
+    }
+
+    fn settings_agree(&self, starts: &HashMap<HostName, Starts>) -> Result<()> {
+        let servers = self.fleet.with_role(Role::Server);
+        let mut known = servers.iter().filter_map(|server| {
+            let Starts { runs, built } = starts.get(&server.name)?;
+            Some((&server.name, built.as_ref().or(runs.as_ref())?))
+        });
+        let Some((first, one)) = known.next() else { return Ok(()) };
+        for (name, other) in known {
+            let Some(found) = start::differences(one, other).into_iter().next() else { continue };
+            let message = format!(
+                "all servers must agree in {}: {first} has {}, {name} has {}",
+                found.flag, found.one, found.other
+            );
+            return Err(Failure::configuration(message)
+                .hint("set it for all servers alike, in hosts/common/k3s/server.nix".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn versions_follow(&self, hosts: &[HostName], starts: &HashMap<HostName, Starts>) -> Result<Outcome> {
+        let nodes = self.nodes()?.unwrap_or_default();
+        let changes: Vec<Change<'_>> =
+            self.in_order(hosts).into_iter().map(|name| change(self, name, starts, &nodes)).collect();
+        let elsewhere = nodes.iter().filter(|node| !hosts.iter().any(|name| name.as_str() == node.name));
+        let elsewhere = elsewhere.map(|node| Change {
+            host: &node.name,
+            is_server: node.labels.contains_key("node-role.kubernetes.io/control-plane"),
+            runs: Version::parse(&node.version),
+            built: None,
+        });
+        let all: Vec<Change<'_>> = changes.iter().copied().chain(elsewhere).collect();
+        let mut refused = version::refusals(&all).into_iter();
+        if let Some(first) = refused.next() {
+            let more: Vec<String> = refused.map(|more| format!("also: {}", more.what)).collect();
+            return Err(Failure::configuration(first.what).tail(&more).hint(first.hint));
+        }
+        done(told(&changes))
+    }
+
+    /// Servers as the plan takes them.
+    fn in_order<'h>(&self, hosts: &'h [HostName]) -> Vec<&'h HostName> {
+        let servers = self.fleet.with_role(Role::Server);
+        let place = |name: &HostName| servers.iter().position(|server| server.name == *name);
+        let mut ordered: Vec<&HostName> = hosts.iter().collect();
+        ordered.sort_by_key(|name| place(name).unwrap_or(usize::MAX));
+        ordered
+    }
+}
+
+/// What runs is what the node says; before it is one, and while no server tells, what the running system starts.
+fn change<'n>(
+    run: &Run<'_>,
+    name: &'n HostName,
+    starts: &HashMap<HostName, Starts>,
+    nodes: &[Node],
+) -> Change<'n> {
+    let node = nodes.iter().find(|node| node.name == name.as_str());
+    let starts = &starts[name];
+    let running = || starts.runs.as_ref().and_then(Start::version).filter(|_| nodes.is_empty());
+    Change {
+        host: name.as_str(),
+        is_server: run.host(name).role == Some(Role::Server),
+        runs: node.and_then(|node| Version::parse(&node.version)).or_else(running),
+        built: starts.built.as_ref().and_then(Start::version),
+    }
+}
+
+fn told(changes: &[Change<'_>]) -> String {
+    let new = changes.iter().filter_map(|change| match (change.runs, change.built) {
+        (Some(runs), Some(built)) if runs != built => Some(format!("{} {runs} → {built}", change.host)),
+        _ => None,
+    });
+    match new.collect::<Vec<_>>() {
+        new if new.is_empty() => "no version of K3s changes".to_owned(),
+        new => new.join(", "),
+    }
+}
+
+/// Both in one command.
+pub(super) fn starts(session: &Session, built: Option<&str>) -> Result<Starts> {
+    let script =
+        "for system; do cat \"$system/etc/systemd/system/k3s.service\" 2> /dev/null; echo; echo ---; done";
+    let systems = ["/run/current-system"].into_iter().chain(built);
+    let said = session.run(["sh", "-c", script, "sh"].into_iter().chain(systems))?.text();
+    let mut units = said.split("---").map(Start::parse);
+    let mut next = || units.next().flatten();
+    Ok(Starts { runs: next(), built: next().filter(|_| built.is_some()) })
+}
