@@ -1,14 +1,17 @@
-//! What K3s prints and stores, read by pure functions: tokens, node lists, units, journals, the kubeconfig.
+//! What K3s prints and stores, read by pure functions: tokens, certificates, node lists, units, journals, the kubeconfig.
 //!
 //! Nothing here starts a process or opens a file; each function takes the text that somebody fetched.
 
+pub mod certificate;
 pub mod journal;
 mod kubeconfig;
+pub mod login;
 pub mod node;
 mod token;
 pub mod unit;
+mod yaml;
 
-pub use kubeconfig::{KubeconfigError, personalise};
+pub use kubeconfig::{KubeconfigError, merge, personalise};
 pub use token::{Role, Token, TokenError};
 
 /// The token that servers join with, on a server that has run.

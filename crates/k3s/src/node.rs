@@ -20,6 +20,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `v1.34.2+k3s1`
     pub version: String,
+    /// No new work is given to it.
+    pub cordoned: bool,
 }
 
 impl Node {
@@ -38,7 +40,15 @@ struct List {
 struct Item {
     metadata: Metadata,
     #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
     status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    unschedulable: bool,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +131,7 @@ fn node(item: Item) -> Node {
         last_heartbeat: last_heartbeat.as_deref().and_then(seconds),
         addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
         version: item.status.node_info.kubelet_version,
+        cordoned: item.spec.unschedulable,
     }
 }
 
@@ -140,7 +151,8 @@ mod tests {
             {"type":"Ready","status":"Unknown","message":"Kubelet stopped posting node status.",
              "lastHeartbeatTime":"2026-01-02T03:04:05Z"}],
             "addresses":[{"type":"Hostname","address":"maia"},{"type":"InternalIP","address":"100.64.0.5"}],
-            "nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}},{"metadata":{"name":"new"}}]}"#;
+            "nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}},
+            {"metadata":{"name":"new"},"spec":{"podCIDR":"10.42.1.0/24","unschedulable":true}}]}"#;
         let nodes = parse_list(json).unwrap();
         assert!(!nodes[0].is_ready());
         assert_eq!(nodes[0].message, "Kubelet stopped posting node status.");
@@ -148,6 +160,7 @@ mod tests {
         assert_eq!(nodes[0].addresses, ["100.64.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(nodes[0].version, "v1.34.2+k3s1");
         assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
+        assert_eq!((nodes[0].cordoned, nodes[1].cordoned), (false, true));
         assert!(parse_list(b"{}").is_err());
     }
 }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 /// A token that K3s would take.
 #[derive(Debug, Clone)]
@@ -80,6 +81,35 @@ impl Token {
         self.text.expose_secret()
     }
 
+    /// What logs in: all of it but the CA's hash and the name of who does.
+    pub fn password(&self) -> &str {
+        let text = self.expose();
+        match self.role {
+            // Both are there: it was parsed.
+            Some(Role::Server | Role::Node) => {
+                let (_, credentials) = text.split_once("::").unwrap_or_default();
+                credentials.split_once(':').map_or(credentials, |(_, password)| password)
+            }
+            Some(Role::Bootstrap) | None => text,
+        }
+    }
+
+    /// Does it log in with the same password? A short form agrees with the full one of it.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.password() == other.password()
+    }
+
+    /// Is it written as documents carry it about, with `K3S10::` where `K10` was meant? K3s takes all of it as the password.
+    pub fn is_slip(&self) -> bool {
+        self.role.is_none() && self.expose().starts_with("K3S10::")
+    }
+
+    /// SHA-256 over a salt and the password, in hex: what a host makes of the file that holds the token, in whatever form.
+    pub fn digest(&self, salt: &str) -> String {
+        let sum = Sha256::new().chain_update(salt).chain_update(self.password()).finalize();
+        sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Is it the same text?
     pub fn is(&self, other: &Self) -> bool {
         self.expose() == other.expose()
@@ -139,6 +169,23 @@ mod tests {
         assert_eq!(parse("K10::abcdef.0123456789abcdef"), Ok((Some(Role::Bootstrap), false)));
         assert_eq!(parse(" just a password "), Ok((None, false)));
         assert_eq!(parse("K3S10::server:x"), Ok((None, false)));
+    }
+
+    #[test]
+    fn a_short_form_agrees_with_the_full_one_and_a_slip_is_all_password() {
+        let token = |text: &str| Token::parse(text.as_bytes()).unwrap();
+        assert!(token("a:b").agrees(&token(&format!("K10{HASH}::server:a:b"))));
+        assert!(!token("K3S10::server:x").agrees(&token("K10::server:x")));
+        assert!(token("K3S10::server:x").is_slip() && !token("K10::server:x").is_slip());
+        assert_eq!(token("K10::abcdef.0123456789abcdef").password(), "K10::abcdef.0123456789abcdef");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_salt_and_password() {
+        // printf saltpw | sha256sum
+        let digest = "21baed949b716c49cbf7d8fe79412f1dc104745650a32081ae0be0b967aeb7f3";
+        assert_eq!(Token::parse(b"pw").unwrap().digest("salt"), digest);
+        assert_eq!(Token::parse(format!("K10{HASH}::node:pw").as_bytes()).unwrap().digest("salt"), digest);
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub(crate) enum Action {
     ServerToken { server: HostName },
     /// Resolve the flake to a store path. With agents, their token's secret is part of it, if only as a placeholder.
     Snapshot { with_agents: bool },
-    /// Build the host's system where fleet.toml says.
-    Build { host: HostName },
+    /// Build the host's system where fleet.toml says; on this machine by one command for all of `together`, itself included.
+    Build { host: HostName, together: Vec<HostName> },
     /// Find an earlier system of the host, on the host: that of a generation, else of the one before its boot default.
     Generation { host: HostName, to: Option<u32>, yes: bool },
     /// Copy a system that was built here to its host, if there is room for it.
@@ -41,6 +41,28 @@ pub(crate) enum Action {
     StopK3s { host: HostName },
     /// Delete the node, and the password that its name came with.
     DeleteNode { host: HostName, server: HostName },
+    /// Keep a copy of the server's datastore, and of the token that it is encrypted with, on the server.
+    BackUp { server: HostName },
+    /// See that the system that was built has the same K3s unit as the one that runs.
+    SameUnit { host: HostName },
+    /// Make the token that a rotation is to, unless an earlier run did.
+    NewToken { server: HostName, of: Rotated },
+    /// Have the datastore change over to it.
+    Rotate { server: HostName, of: Rotated },
+    /// Restart K3s on a server that does not take it yet.
+    Restart { host: HostName, of: Rotated },
+    /// Log in with it.
+    TryToken { host: HostName, of: Rotated },
+}
+
+/// Whose token a rotation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rotated {
+    /// What servers join with, and the datastore is encrypted with.
+    Server,
+    /// What agents join with.
+    Agent,
 }
 
 /// What the plan does about a server token that does not exist.

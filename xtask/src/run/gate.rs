@@ -117,6 +117,9 @@ impl Run<'_> {
         let asked = asked.as_deref().unwrap_or(session);
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
+            if !self.is_rotating() {
+                findings.extend(server_token_finding(session)?);
+            }
         } else {
             findings.extend(token_finding(name, session, asked)?);
         }
@@ -167,12 +170,23 @@ pub(super) fn token_finding(name: &HostName, session: &Session, server: &Session
     })
 }
 
-/// `None` where the file cannot be read.
-fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
-    let script = "{ cat; tr -d '[:space:]' < \"$1\"; } | sha256sum && test -r \"$1\"";
+/// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started
+/// with.
+fn server_token_finding(session: &Session) -> Result<Option<Finding>> {
+    let salt = agenix::random_hex(32)?;
+    if digest(session, SERVER_SECRET, &salt)? == digest(session, k3s::SERVER_TOKEN, &salt)? {
+        return Ok(None);
+    }
+    let what =
+        "its secret has another token than its datastore is encrypted with, and K3s would not start again";
+    Ok(Some(Finding::new(what).hint("cargo xtask token rotate --server, or put the old secret back")))
+}
+
+/// SHA-256 over the salt and the password of the file's token, in hex. `None` where it is empty or cannot be read.
+pub(crate) fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
     let salt = SecretSlice::from(salt.expose_secret().as_bytes().to_vec());
-    match session.run_with_input(["sh", "-c", script, "sh", file], salt) {
-        Ok(output) => Ok(Some(output.text())),
+    match session.run_with_input(k3s::login::digest_argv(file), salt) {
+        Ok(output) => Ok(output.text().split_whitespace().next().map(str::to_owned)),
         Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }

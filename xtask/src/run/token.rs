@@ -108,7 +108,7 @@ pub(super) fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
 
 /// Where no agent token is configured, K3s hands out the server's own under its name: an agent with it could join as a
 /// server and read the keys of the cluster's CAs.
-fn check_role(server: &HostName, token: &Token) -> Result<()> {
+pub(super) fn check_role(server: &HostName, token: &Token) -> Result<()> {
     if token.role == Some(k3s::Role::Node) {
         return Ok(());
     }

@@ -1,6 +1,8 @@
 //! The tool as its users meet it: one program, asked from outside.
 
+mod access;
 mod architecture;
+mod doctor;
 mod faults;
 mod lab;
 mod leaks;
@@ -10,7 +12,10 @@ mod placement;
 mod reboot;
 mod refusals;
 mod rollback;
+mod rotation;
 mod secrets;
 mod stand_ins;
+mod status;
 mod sudo;
 mod support;
+mod tokens;
