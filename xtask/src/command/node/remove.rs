@@ -157,7 +157,7 @@ fn advise(global: &Global, host: &Host, was_in_cluster: bool, read: &[SecretPath
     for path in read {
         let way = match path.as_str() {
             AGENT_TOKEN => "cargo xtask token rotate --agent".to_owned(),
-            SERVER_TOKEN => "cargo xtask token rotate".to_owned(),
+            SERVER_TOKEN => "cargo xtask token rotate --server".to_owned(),
             other => format!("cargo xtask secrets edit {}", remote::quote(other)),
         };
         say!("  {path}  {way}");
