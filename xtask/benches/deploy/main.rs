@@ -29,7 +29,7 @@ use machines::{Contestant, Place, Scenario, World};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const FULL_ROUNDS: usize = 15;
 /// What is aimed at. Told, not asserted.
 const AIM_RATIO: f64 = 1.3;

@@ -35,6 +35,7 @@ const CHECKS: [Check; 5] = [
             "shellcheck",
             ".ci/run",
             "crates/agenix/benches/shell-loop.sh",
+            "xtask/benches/deploy/bare.sh",
             "crates/lab/nixpkgs/pkgs/activation/init.sh",
             "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
         ],
