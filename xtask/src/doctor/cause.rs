@@ -5,7 +5,7 @@
 //! is another one.
 
 /// How much it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// Something does not work, or will not after the next restart.
     Error,
