@@ -272,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn each_cause_has_a_case() {
+        let cases = include_str!("tests.rs");
+        let without: Vec<_> =
+            Cause::ALL.iter().filter(|cause| !cases.contains(&format!("{cause:?}"))).collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
+
+    #[test]
     fn names_are_words_and_each_is_one_causes() {
         let mut names: Vec<_> = Cause::ALL.iter().map(|cause| cause.entry().name).collect();
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

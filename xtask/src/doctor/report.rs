@@ -28,6 +28,10 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
             continue;
         }
         let checks = all.well.iter().filter(|well| well.host.as_ref() == host);
+        // Asked about some hosts only, the cluster as a whole was not looked at.
+        if host.is_none() && findings.is_empty() && checks.clone().count() == 0 {
+            continue;
+        }
         heading(facts, host, name, column, &findings, checks.clone().count());
         for well in checks.filter(|_| global.verbose) {
             say!("{INDENT}{} {:12}  {}", style("✓").green(), well.check, well.value);
