@@ -5,7 +5,7 @@
 //! is another one.
 
 /// How much it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// Something does not work, or will not after the next restart.
     Error,
@@ -269,6 +269,14 @@ mod tests {
         let cycles: Vec<_> =
             Cause::ALL.iter().filter(|cause| reaches(**cause, **cause, &mut Vec::new())).collect();
         assert!(cycles.is_empty(), "{cycles:?}");
+    }
+
+    #[test]
+    fn each_cause_has_a_case() {
+        let cases = include_str!("tests.rs");
+        let without: Vec<_> =
+            Cause::ALL.iter().filter(|cause| !cases.contains(&format!("{cause:?}"))).collect();
+        assert!(without.is_empty(), "{without:?}");
     }
 
     #[test]

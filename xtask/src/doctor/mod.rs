@@ -113,7 +113,10 @@ impl Chart<'_> {
     }
 
     fn unreached(&mut self, why: &reach::Unreached) {
-        let address = self.host.addresses.first().map_or("", fleet::Address::as_str);
+        // The address that is spoken of where the cause shows.
+        let mut addresses = self.host.addresses.iter().map(fleet::Address::as_str);
+        let first = addresses.clone().next().unwrap_or_default();
+        let address = addresses.rfind(|address| why.tells.contains(address)).unwrap_or(first);
         self.found(why.cause, None, why.evidence.clone(), address);
         if let (Some(hint), Some(last)) = (&why.hint, self.all.findings.last_mut()) {
             last.remedy.clone_from(hint);

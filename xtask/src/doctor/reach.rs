@@ -9,6 +9,8 @@ pub(crate) struct Unreached {
     pub(crate) cause: Cause,
     /// One line an address.
     pub(crate) evidence: Vec<String>,
+    /// Of these, the one that shows the cause.
+    pub(crate) tells: String,
     /// A better remedy than the cause's own, where the failure had one.
     pub(crate) hint: Option<String>,
 }
@@ -34,12 +36,14 @@ pub(crate) fn unreached(failure: &Failure) -> Unreached {
     let found = SAID.iter().find(|(words, _)| failure.message.contains(words));
     let cause = found.map_or(Cause::NotAsked, |(_, cause)| *cause);
     let addresses = failure.message.split_once(" does not answer: ").map(|(_, addresses)| addresses);
-    let evidence = match addresses {
+    let evidence: Vec<String> = match addresses {
         Some(addresses) => addresses.split("; ").map(str::to_owned).collect(),
         None => std::iter::once(failure.message.clone()).chain(failure.tail.iter().cloned()).collect(),
     };
     let knows_better = failure.kind != Kind::Unreachable || cause == Cause::NotAsked;
-    Unreached { cause, evidence, hint: failure.hint.clone().filter(|_| knows_better) }
+    let shows = |line: &&String| found.is_some_and(|(words, _)| line.contains(words));
+    let tells = evidence.iter().rfind(shows).cloned().unwrap_or_default();
+    Unreached { cause, evidence, tells, hint: failure.hint.clone().filter(|_| knows_better) }
 }
 
 #[cfg(test)]
@@ -76,6 +80,7 @@ mod tests {
         ] {
             let told = unreached(&Failure::new(Kind::Unreachable, message));
             assert_eq!((told.cause, told.evidence.len()), (cause, lines), "{message}");
+            assert!(told.cause == Cause::NotAsked || told.evidence.contains(&told.tells), "{told:?}");
         }
     }
 }

@@ -21,12 +21,17 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
         subjects.clone().map(|host| host.map_or(fleet.cluster.name.as_str(), HostName::as_str)).collect();
     let column = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (host, name) in subjects.zip(names) {
-        let findings: Vec<&Finding> =
+        let mut findings: Vec<&Finding> =
             all.findings.iter().filter(|finding| finding.host.as_ref() == host).collect();
+        findings.sort_by_key(|finding| finding.cause.entry().weight);
         if host.is_some_and(|host| !named.contains(&host)) && findings.is_empty() {
             continue;
         }
         let checks = all.well.iter().filter(|well| well.host.as_ref() == host);
+        // Asked about some hosts only, the cluster as a whole was not looked at.
+        if host.is_none() && findings.is_empty() && checks.clone().count() == 0 {
+            continue;
+        }
         heading(facts, host, name, column, &findings, checks.clone().count());
         for well in checks.filter(|_| global.verbose) {
             say!("{INDENT}{} {:12}  {}", style("✓").green(), well.check, well.value);
@@ -78,10 +83,30 @@ fn block(finding: &Finding, width: Option<usize>, verbose: bool) {
     }
     for line in &finding.evidence {
         let room = width.filter(|_| !verbose).map_or(usize::MAX, |width| width - INDENT.len() - 4);
+        let line = if width.is_some() && !verbose { message(line) } else { line };
         say!("{INDENT}  {} {}", style("│").dim(), truncate_str(line, room, "…"));
     }
-    // Whole, so that it can be copied.
-    say!("{INDENT}{} {}", style("hint:").cyan().bold(), finding.remedy);
+    let mut label = style("hint:").cyan().bold().to_string();
+    for part in parts(&finding.remedy, width.map(|width| width - INDENT.len() - HINT)) {
+        say!("{INDENT}{label} {part}");
+        label = " ".repeat(HINT - 1);
+    }
+}
+
+/// `hint: `
+const HINT: usize = 6;
+
+/// A remedy that does not fit is told command by command, each whole, so that it can be copied.
+fn parts(remedy: &str, width: Option<usize>) -> Vec<&str> {
+    match width {
+        Some(width) if measure_text_width(remedy) > width => remedy.split("; ").collect(),
+        _ => vec![remedy],
+    }
+}
+
+/// What a line of K3s' log says, without its time and level.
+fn message(line: &str) -> &str {
+    line.split_once(" msg=").map_or(line, |(_, message)| message.trim_matches('"'))
 }
 
 /// By words; none is broken.
@@ -125,6 +150,15 @@ fn print_json(global: &Global, all: &Examination) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_are_whole_and_a_log_line_is_its_message() {
+        assert_eq!(parts("a b; c d", Some(8)), ["a b; c d"]);
+        assert_eq!(parts("a b; c d", Some(7)), ["a b", "c d"]);
+        assert_eq!(parts("a b; c d", None), ["a b; c d"]);
+        assert_eq!(message("time=\"x\" level=info msg=\"it says so\""), "it says so");
+        assert_eq!(message("plain"), "plain");
+    }
 
     #[test]
     fn lines_are_broken_between_words_and_only_in_a_terminal() {

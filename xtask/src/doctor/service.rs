@@ -15,7 +15,7 @@ const LINES: usize = 3;
 /// `joined`: is its node Ready? `None` if nobody could say.
 pub(super) fn rules(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, joined: Option<bool>) {
     let running = unit(chart, k3s);
-    if !running || joined == Some(false) || joined.is_none() {
+    if !running || joined != Some(true) {
         journal(chart, k3s);
     }
     if k3s.unit.is_some() {

@@ -465,7 +465,7 @@ fn a_host_that_cannot_be_asked_is_its_own_finding() {
                 Bent(&mut facts).unreachable("zoe");
                 facts.nodes = None;
             }
-            let why = Unreached { cause, evidence: vec!["ssh".to_owned()], hint: None };
+            let why = Unreached { cause, evidence: vec!["ssh".to_owned()], tells: String::new(), hint: None };
             facts.hosts.insert(HostName::new(name).unwrap(), Asked::Unreached(why));
             assert_eq!(told(&facts), [(name.to_owned(), cause)]);
         }

@@ -91,6 +91,7 @@ fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
             &["bootstrap-cluster", "-v"][..],
             &["deploy", "maia", "--json"],
             &["verify", "-v"],
+            &["doctor", "-v"],
             &["kubeconfig"],
         ] {
             let answer = xtask(lab, args).expect(0);
