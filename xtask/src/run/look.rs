@@ -39,10 +39,10 @@ tell holder; HOLDER
 if command -v k3s > /dev/null; then
   tell version; timeout 10 k3s --version
   tell certificates; timeout 20 k3s certificate check 2>&1
-fi
-if [ \"$2\" = nodes ]; then
-  tell nodes; { said=$(timeout 20 k3s kubectl get nodes --output json --request-timeout 15s 2>&1 >&3); } 3>&1
-  tell nodes-error; printf '%s\\n' \"$said\"
+  if [ \"$2\" = nodes ]; then
+    tell nodes; { said=$(timeout 20 k3s kubectl get nodes --output json --request-timeout 15s 2>&1 >&3); } 3>&1
+    tell nodes-error; printf '%s\\n' \"$said\"
+  fi
 fi
 tell end";
 
@@ -69,7 +69,7 @@ pub(crate) struct Seen {
     /// Keyed by this look's salt. `None`: there is no token, or an empty one.
     pub(crate) token: Option<String>,
     pub(crate) certificates: Vec<Certificate>,
-    /// Asked for on the first server only; else what its API server says instead.
+    /// Asked for on the first server only, where it has K3s; else what its API server says instead.
     pub(crate) nodes: Option<std::result::Result<Vec<Node>, String>>,
 }
 
@@ -132,7 +132,9 @@ fn parse(text: &str) -> Option<Seen> {
         running: some("running"),
         boot: some("boot"),
         booted: some("booted"),
-        other_kernel: section("kernel") != section("next-kernel"),
+        other_kernel: sections.get("kernel") != sections.get("next-kernel")
+            && some("kernel").is_some()
+            && some("next-kernel").is_some(),
         generations: section("generations").lines().filter_map(generation).collect(),
         unit: unit::parse(section("unit")),
         failed: section("failed").lines().filter_map(word).collect(),
@@ -243,6 +245,15 @@ time=\"2026-01-01T00:00:00Z\" level=warning msg=\"a.crt: certificate x (ServerAu
         assert_eq!(seen.version.as_deref(), Some("v1.34.2+k3s1"));
         assert_eq!(seen.certificates.len(), 1);
         assert_eq!(seen.nodes.unwrap().unwrap()[0].name, "ocean");
+    }
+
+    #[test]
+    fn a_reboot_is_due_for_another_kernel_only() {
+        let newer =
+            OCEAN.replace("next-kernel\n/nix/store/k-linux-6.12", "next-kernel\n/nix/store/l-linux-6.13");
+        assert!(parse(&newer).unwrap().other_kernel);
+        // A container boots none.
+        assert!(!parse(&newer.replace("/nix/store/k-linux-6.12/bzImage", "")).unwrap().other_kernel);
     }
 
     #[test]
