@@ -1,9 +1,9 @@
 //! Asking hosts, one or many side by side, outside of a plan: nothing is changed there and nothing is locked.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 
-use fleet::{Fleet, Host};
+use fleet::{Fleet, Host, HostName};
 use remote::ssh::{Generation, Session, Ssh};
 
 use crate::cli::Global;
@@ -16,11 +16,11 @@ const UNPOISONED: &str = "no asker panics while it holds a lock";
 
 /// The logins of one command.
 pub(crate) struct Asker {
-    elevation: Elevation,
+    elevation: Arc<Elevation>,
     generation: Generation,
     jobs: usize,
-    // Last: sessions are closed by sockets in its folder.
-    _ssh: Ssh,
+    /// Those of [`Asker::each`], for when it asks again.
+    kept: Mutex<HashMap<HostName, Arc<Session>>>,
 }
 
 impl Asker {
@@ -28,8 +28,14 @@ impl Asker {
     pub(crate) fn new(global: &Global, fleet: &Fleet, terminal: &Terminal) -> Result<Self> {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(ssh_host).collect();
         let ssh = Ssh::new(&hosts)?;
-        let elevation = Elevation::new(global.sudo, identity::asker(terminal));
-        Ok(Self { elevation, generation: ssh.generation()?, jobs: global.jobs, _ssh: ssh })
+        let elevation = Arc::new(Elevation::new(global.sudo, identity::asker(terminal)));
+        let generation = ssh.generation()?;
+        Ok(Self { elevation, generation, jobs: global.jobs, kept: Mutex::default() })
+    }
+
+    /// How its logins become root's: a run that goes with it need not ask for the password again.
+    pub(crate) fn elevation(&self) -> Arc<Elevation> {
+        Arc::clone(&self.elevation)
     }
 
     /// A session with this host, as root. Several with one host share a login.
@@ -37,7 +43,8 @@ impl Asker {
         self.elevation.root(host, open(host, &self.generation)?)
     }
 
-    /// What each of these hosts answers, in their order; at most `--jobs` at once.
+    /// What each of these hosts answers, in their order; at most `--jobs` at once. Over the logins of the last time, which
+    /// are made anew where they were lost: then a host may be asked twice.
     pub(crate) fn each<T: Send>(
         &self,
         hosts: &[&Host],
@@ -53,7 +60,7 @@ impl Asker {
                         format!("interrupted before {} was asked", host.name),
                     ))
                 } else {
-                    self.session(host).and_then(|session| ask(host, &session))
+                    self.ask(host, &ask)
                 };
                 answers.lock().expect(UNPOISONED).push((at, answer));
             }
@@ -66,5 +73,18 @@ impl Asker {
         let mut answers = answers.into_inner().expect(UNPOISONED);
         answers.sort_by_key(|(at, _)| *at);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+    fn ask<T>(&self, host: &Host, ask: &impl Fn(&Host, &Session) -> Result<T>) -> Result<T> {
+        let kept = || self.kept.lock().expect(UNPOISONED);
+        let last = kept().get(&host.name).cloned();
+        if let Some(session) = last {
+            match ask(host, &session) {
+                Err(failure) if failure.kind == Kind::Unreachable => drop(kept().remove(&host.name)),
+                answer => return answer,
+            }
+        }
+        let session = Arc::new(self.session(host)?);
+        kept().insert(host.name.clone(), Arc::clone(&session));
+        ask(host, &session)
     }
 }

@@ -1,9 +1,13 @@
 //! The command line as clap sees it.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
 
 /// Operates the NixOS and K3s cluster of this repository.
 #[derive(Debug, Parser)]
@@ -105,9 +109,44 @@ Examples:
     Rollback(Rollback),
     /// Every gate of a deploy, changing nothing
     Verify(Hosts),
+    /// The cluster on one screen: hosts, nodes, generations, versions, tokens, secrets
+    ///
+    /// Tells what is and changes nothing; `verify` says whether it is well. Exit code 0 when all of it could be told, 4 when
+    /// a host could not be asked, 5 when `--drift` could not build one.
+    #[command(after_help = "\
+Examples:
+  cargo xtask status
+  cargo xtask status maia --watch     again every 2 s, until ctrl-C
+  cargo xtask status --drift          does each host run what the flake says now?
+  cargo xtask status --json           for other programs: one event a host")]
+    Status(Status),
+    /// The journal of a host's K3s, or of another unit
+    #[command(after_help = "\
+Examples:
+  cargo xtask logs maia -f            follow it until ctrl-C
+  cargo xtask logs maia -n 1000 | less -R
+  cargo xtask logs ocean --unit sshd")]
+    Logs(Logs),
+    /// Why it does not work: each cause with its evidence and what to do, changing nothing
+    ///
+    /// Every host is asked side by side, and the ways between them are tried. Of a cause and what it brings about, only the
+    /// cause is told. Exit code 7: something was found; 4: a host could not be asked. `-v` shows what is well, too.
+    #[command(after_help = "\
+Examples:
+  cargo xtask doctor
+  cargo xtask doctor maia -v
+  cargo xtask doctor --json     a finding a line; the causes stand in docs/doctor.md")]
+    Doctor(Doctor),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
     Check,
     /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
+    ///
+    /// Written to .kube/HOST.yml for its owner alone, with a link to it from ~/.kube/config.HOST.yml. It holds a private key.
+    #[command(after_help = "\
+Examples:
+  cargo xtask kubeconfig
+  cargo xtask kubeconfig --merge              into ~/.kube/config, or the first file of $KUBECONFIG
+  cargo xtask kubeconfig --base64 | gh secret set KUBECONFIG")]
     Kubeconfig(Kubeconfig),
     /// Fill in hosts/fleet.toml for a new clone: your key, and your hosts' keys with fingerprints to confirm
     #[command(after_help = "\
@@ -116,10 +155,15 @@ Examples:
   cargo xtask init --admin ncrmro=~/.ssh/id_ed25519.pub
   cargo xtask init --host maia=100.64.0.5      scan maia's key at this address")]
     Init(Init),
+    /// Add a node, remove one, pin the key of a reinstalled one, list them
+    Node(Node),
     /// Edit, show, write, list and rekey the secrets of secrets.nix
     ///
     /// A FILE is named from any folder; its rule is found by its real path.
     Secrets(Secrets),
+    /// The two K3s tokens: make, copy from the server, compare
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run a command against throwaway machines that cannot reach production [default: bootstrap-cluster]
     ///
     /// One machine per host of hosts/fleet.toml, with real systemd, OpenSSH and Nix, in a network of their own. Your
@@ -138,6 +182,13 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct Hosts {
     /// Names in hosts/fleet.toml [default: all hosts of the cluster]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Names in hosts/fleet.toml [default: all hosts]
     #[arg(value_name = "HOST")]
     pub(crate) hosts: Vec<String>,
 }
@@ -221,6 +272,52 @@ pub(crate) struct Kubeconfig {
     /// Where to write it; `-` for standard output [default: .kube/HOST.yml]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Print it as one line of base64, for a secret of CI; write no file
+    #[arg(long, conflicts_with_all = ["out", "merge"])]
+    pub(crate) base64: bool,
+    /// Merge it into your own kubeconfig: ~/.kube/config, or the first file of $KUBECONFIG
+    ///
+    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context. Comments
+    /// are lost, as in `kubectl config`.
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) merge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Names in hosts/fleet.toml [default: all hosts]
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Draw it again every so many seconds, until ctrl-C [default: 2]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds,
+          conflicts_with = "drift")]
+    pub(crate) watch: Option<u64>,
+    /// Build each host's system, where fleet.toml says, and compare it with what runs there
+    #[arg(long)]
+    pub(crate) drift: bool,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(seconds),
+        Ok(_) => Err("from 1 to 3600 seconds".to_owned()),
+        Err(_) => Err("a number of seconds; hosts are named before --watch".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Its name in hosts/fleet.toml
+    pub(crate) host: String,
+    /// Go on with what comes, until ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of its newest lines
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    pub(crate) lines: u32,
+    /// Another unit's [default: that of K3s, k3s.service or k3s-agent.service]
+    #[arg(short, long)]
+    pub(crate) unit: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +360,59 @@ Examples:
     ///
     /// A run that was cut off, even by a kill, is undone by the next one.
     Rekey(Rekey),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token's secret where there is none: 32 random bytes as hex
+    Generate {
+        /// Whose token
+        #[arg(value_name = "WHOSE", default_value = "server")]
+        of: TokenOf,
+    },
+    /// Copy the servers' token from a running server, in its full form with the CA's hash
+    Pull,
+    /// Copy the agents' token from the server into its secret, if it differs
+    Sync(TokenSync),
+    /// Do the secret, the file on each node and what the server accepts agree?
+    ///
+    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only.
+    Check(Hosts),
+    /// Give a running cluster another token: back up, bring it to the servers, change over, restart one by one, try it
+    ///
+    /// Run again after an interruption, it goes on where that stood.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token rotate --agent      what agents join with; agents are deployed with the new one
+  cargo xtask token rotate --server     what servers join with, and the datastore is encrypted with")]
+    Rotate(TokenRotate),
+}
+
+#[derive(Debug, Args)]
+#[group(id = "whose", required = true, multiple = false)]
+pub(crate) struct TokenRotate {
+    /// The servers' token
+    #[arg(long)]
+    pub(crate) server: bool,
+    /// The agents' token
+    #[arg(long)]
+    pub(crate) agent: bool,
+}
+
+/// Whose token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenOf {
+    /// What servers join with
+    Server,
+    /// What agents join with
+    Agent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenSync {
+    /// Deploy the agents with it; those whose token changed get their K3s restarted, once
+    #[arg(long)]
+    pub(crate) deploy: bool,
 }
 
 #[derive(Debug, Args)]

@@ -153,7 +153,7 @@ impl From<ConnectError> for Failure {
             ConnectError::WrongKey { host, .. } => format!(
                 "either another machine has its address, or {host} was reinstalled, or your ssh_config sends it \
                  elsewhere. Compare fingerprints over a path you \
-                 trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"
+                 trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then `cargo xtask node pin {host}`"
             ),
             ConnectError::Refused { .. } => {
                 "is your key one of [admins], was the host deployed with it, and is it in your ssh agent?"

@@ -15,13 +15,16 @@ mod access;
 mod ask;
 mod cli;
 mod command;
+mod doctor;
 mod failure;
+mod host_key;
 mod identity;
 mod journal;
 mod playbook;
 mod render;
 mod repository;
 mod run;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -41,11 +44,16 @@ fn main() -> ExitCode {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
         Command::Rollback(args) => command::rollback::run(&cli.global, args),
+        Command::Status(args) => command::status::run(&cli.global, args),
+        Command::Logs(args) => command::logs::run(&cli.global, args),
         Command::Verify(args) => command::verify::run(&cli.global, args),
+        Command::Doctor(args) => command::doctor::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
+        Command::Node(args) => command::node::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
+        Command::Token(command) => command::token::run(&cli.global, command),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
     };

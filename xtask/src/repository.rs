@@ -51,6 +51,45 @@ impl Repository {
         Ok(Self { root })
     }
 
+    /// The one in this folder, such as a copy of another.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Undoes what a writer that was cut off left, before anything is read: fleet.toml and secrets.nix may be part of it.
+    pub(crate) fn put_in_order(&self) -> Result<()> {
+        let (lock, recovery) = agenix::Lock::take(&self.folder()?, &Rules::default())?;
+        if let Some(recovery) = &recovery {
+            self.forget_gone(&recovery.undone);
+        }
+        let hosts = self.root.join("hosts");
+        let entries = std::fs::read_dir(&hosts).into_iter().flatten().flatten().map(|entry| entry.path());
+        for folder in entries.chain([hosts.clone()]).filter(|folder| folder.is_dir()) {
+            lock.sweep_in(&folder);
+            // Where a host was to come, and did not. A folder with something in it stays.
+            let _ = std::fs::remove_dir(folder);
+        }
+        if let Some(recovery) = recovery.filter(|done| !done.undone.is_empty() || !done.kept.is_empty()) {
+            eprintln!("{} {recovery}", console::style("note:").yellow().bold().for_stderr());
+        }
+        Ok(())
+    }
+
+    /// Files that came and are gone again: git may have heard of them, and their folder has nothing else. What cannot be
+    /// cleared up harms nobody.
+    pub(crate) fn forget_gone(&self, files: &[PathBuf]) {
+        let gone: Vec<&PathBuf> = files.iter().filter(|file| !file.exists()).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let rm = ["--literal-pathspecs", "rm", "--cached", "--quiet", "--ignore-unmatch", "--"];
+        // Also after a ctrl-C: it is part of having done nothing.
+        let _ = remote::shielded(|| Cmd::new("git").args(rm).args(&gone).dir(&self.root).run());
+        for folder in gone.iter().filter_map(|file| file.parent()) {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -113,12 +152,12 @@ impl Repository {
     }
 
     /// A flake sees only the files that git knows.
-    pub(crate) fn let_git_know(&self, secret: &SecretPath) -> Result<()> {
+    pub(crate) fn let_git_know(&self, file: &SecretPath) -> Result<()> {
         // A name is a name, and no pattern.
         let git =
-            Cmd::new("git").args(["--literal-pathspecs", "add", "--intent-to-add", "--", secret.as_str()]);
+            Cmd::new("git").args(["--literal-pathspecs", "add", "--intent-to-add", "--", file.as_str()]);
         git.dir(&self.root).run().map_err(|error| {
-            let attempt = format!("{secret} is written, and git does not take it");
+            let attempt = format!("{file} is written, and git does not take it");
             Failure::from(error).of_kind(Kind::Configuration).during(&attempt)
         })?;
         Ok(())
@@ -127,7 +166,10 @@ impl Repository {
     /// New files that a flake would need and git does not know.
     fn invisible_files(&self) -> Result<Vec<String>> {
         let needed = |name: &String| {
-            [".nix", ".age", "flake.lock"].iter().any(|end| name.ends_with(end)) || name.starts_with("hosts/")
+            // What a writer that was killed left goes away with the next one.
+            let is_ours = name.rsplit('/').next().is_some_and(|name| name.starts_with(".agenix."));
+            let is_seen = [".nix", ".age", "flake.lock"].iter().any(|end| name.ends_with(end));
+            !is_ours && (is_seen || name.starts_with("hosts/"))
         };
         Ok(self.unknown_to_git()?.into_iter().filter(needed).collect())
     }

@@ -7,6 +7,7 @@
 //! It lies in git's own folder, where no commit can put one, and is believed no further than need be: paths inside the
 //! repository, names of our own temporary files, contents by their digests.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::folder::{Folder, folder_of};
 use crate::path::SecretPath;
-use crate::write::{STAGED, is_temporary, sync_folders, temporary};
+use crate::write::{STAGED, is_temporary, sweep, sync_folders, temporary};
 
 /// Its name. In git's own folder no commit can put one.
 const NAME: &str = ".agenix.journal";
@@ -28,29 +29,38 @@ pub(crate) struct Entry {
     pub(crate) target: PathBuf,
     /// The old content, beside it; `None` where there was no file.
     pub(crate) backup: Option<PathBuf>,
-    /// The new content's digest.
-    pub(crate) new: String,
+    /// The new content's digest; `None` where the file is to be gone.
+    pub(crate) new: Option<String>,
 }
 
 /// What was done about a transaction that was cut off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Secrets that had been replaced, and are as they were before.
+    /// Files that had been replaced, and are as they were before.
     pub undone: Vec<PathBuf>,
-    /// Secrets that somebody changed since: they are left as they are.
+    /// Files that somebody changed since: they are left as they are.
     pub kept: Vec<PathBuf>,
     /// Temporary files that were removed.
     pub leftovers: usize,
 }
 
+impl Recovery {
+    /// Was something put back that is no secret? Then the rules may have been read from what is gone now.
+    #[must_use]
+    pub fn has_others(&self) -> bool {
+        self.undone.iter().any(|path| path.extension().is_none_or(|extension| extension != "age"))
+    }
+}
+
 impl std::fmt::Display for Recovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an earlier run was cut off: ")?;
+        let (noun, verb) = if self.has_others() { ("file", "changed") } else { ("secret", "replaced") };
         match self.undone.len() {
             0 if self.kept.is_empty() => f.write_str("nothing had been replaced")?,
             0 => f.write_str("no secret had to be put back")?,
-            1 => f.write_str("the secret that it had replaced is as it was before")?,
-            many => write!(f, "the {many} secrets that it had replaced are as they were before")?,
+            1 => write!(f, "the {noun} that it had {verb} is as it was before")?,
+            many => write!(f, "the {many} {noun}s that it had {verb} are as they were before")?,
         }
         if !self.kept.is_empty() {
             let names: Vec<String> = self.kept.iter().map(|path| path.display().to_string()).collect();
@@ -114,10 +124,11 @@ impl Journal {
         for entry in &entries {
             undo(entry, &mut recovery)?;
         }
-        sync_folders(
-            entries.iter().map(|entry| folder_of(&entry.target)).collect::<std::collections::BTreeSet<_>>(),
-        )?;
+        let folders: BTreeSet<PathBuf> = entries.iter().map(|entry| folder_of(&entry.target)).collect();
+        sync_folders(folders.iter().filter(|folder| folder.exists()).cloned())?;
         Self::remove(folder)?;
+        // Here, since they may be folders in which no rule has a file.
+        recovery.leftovers = folders.iter().map(|folder| sweep(folder)).sum();
         Ok(Some(recovery))
     }
 }
@@ -134,7 +145,7 @@ pub(crate) fn undo(entry: &Entry, recovery: &mut Recovery) -> io::Result<()> {
         // Not replaced yet, or put back already.
         return Ok(());
     }
-    if now.as_ref() != Some(new) || (backup.is_some() && before.is_none()) {
+    if now != *new || (backup.is_some() && before.is_none()) {
         recovery.kept.push(target.clone());
         return Ok(());
     }
@@ -158,7 +169,11 @@ fn read(folder: &Folder, text: &str) -> Option<Vec<Entry>> {
             Value::Null => None,
             backup => Some(path(backup).filter(|backup| is_backup(backup, &target))?),
         };
-        Some(Entry { target, backup, new: value["new"].as_str()?.to_owned() })
+        let new = match &value["new"] {
+            Value::Null => None,
+            digest => Some(digest.as_str()?.to_owned()),
+        };
+        Some(Entry { target, backup, new })
     };
     value["files"].as_array()?.iter().map(entry).collect()
 }

@@ -74,7 +74,7 @@ pub use plugin::PluginError;
 pub use random::random_hex;
 pub use readers::ReaderTag;
 pub use recipient::{KeyError, Recipient};
-pub use rekey::{Due, Plan, RekeyError, Why, plan, rekey};
+pub use rekey::{Change, Due, Others, Plan, RekeyError, Why, plan, rekey, rekey_with};
 pub use rules::{Rule, RuleError, Rules, RulesError};
 pub use secrets::{Failure, SecretError, Secrets};
 pub use survey::{Finding, Found, State};

@@ -4,7 +4,7 @@
 //! dies. Who gets it puts things in order first: a rekey that was cut off is undone, temporary files are removed.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::folder::{Folder, folder_of};
 use crate::journal::{Journal, Recovery};
 use crate::rules::Rules;
-use crate::write::is_temporary;
+use crate::write::sweep;
 
 /// Others hold it while they write; who is asked for a passphrase is asked before.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,14 +69,11 @@ impl Lock {
         folders.insert(self.folder.root().to_owned());
         folders.iter().map(|folder| sweep(folder)).sum()
     }
-}
 
-fn sweep(folder: &Path) -> usize {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let ours = entries.filter(|entry| {
-        is_temporary(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file())
-    });
-    ours.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
+    /// The same in a folder that no rule has a file in, and transactions change files in. Gives how many there were.
+    pub fn sweep_in(&self, folder: &Path) -> usize {
+        sweep(folder)
+    }
 }
 
 /// Why nothing may be written now.
@@ -97,6 +94,12 @@ pub enum LockError {
         /// What did not work.
         source: io::Error,
     },
+    /// It was put in order, and the rules at hand were read before that.
+    #[error("{recovery}; the rules were read before that")]
+    Stale {
+        /// What was done.
+        recovery: Recovery,
+    },
 }
 
 impl LockError {
@@ -105,6 +108,7 @@ impl LockError {
     pub fn hint(&self) -> String {
         match self {
             Self::Busy { .. } => "wait for it, or look for it: fuser --verbose . (in the repository's root)",
+            Self::Stale { .. } => "run it again",
             Self::Unlockable(_) => "on a network file system that knows no locks, work in a local clone",
             Self::Recovery { .. } => {
                 "put right what the reason says and run it again; the old files are the .agenix.*.old beside them"

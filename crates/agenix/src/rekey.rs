@@ -5,6 +5,7 @@
 //! replaced; in memory there is one secret a core.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -168,6 +169,51 @@ pub fn rekey(
     stop: &(dyn Fn() -> bool + Sync),
     on_done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<SecretPath>, RekeyError> {
+    rekey_with(secrets, plan, identities, &Others::default(), stop, on_done)
+}
+
+/// What changes together with the secrets.
+#[derive(Default)]
+pub struct Others<'a> {
+    /// Files that are no secrets. At least two, or one and a secret, if there is a last step.
+    pub files: &'a [Change],
+    /// What is done when all files are in place, such as letting git know of them. If it fails, everything is put back.
+    pub last: Option<&'a dyn Fn() -> io::Result<()>>,
+}
+
+/// A file that changes together with the secrets, such as the one that their rules are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub path: SecretPath,
+    /// What is there now; `None` where there is no file.
+    pub before: Option<Vec<u8>>,
+    /// What will be there; `None` where it is to be gone.
+    pub after: Option<Vec<u8>>,
+}
+
+impl Change {
+    fn stage(&self, transaction: &Transaction<'_>) -> Result<(), CommitError> {
+        match (&self.after, &self.before) {
+            (Some(after), before) => transaction.stage(&self.path, after, before.as_deref()),
+            (None, Some(before)) => transaction.stage_removal(&self.path, before),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// As [`rekey`], with other files: `secrets` has the rules that are true afterwards. All of it, or nothing.
+///
+/// # Errors
+/// As there.
+pub fn rekey_with(
+    secrets: &Secrets,
+    plan: Plan<'_>,
+    identities: &Identities,
+    others: &Others<'_>,
+    stop: &(dyn Fn() -> bool + Sync),
+    on_done: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<SecretPath>, RekeyError> {
     if !plan.failures.is_empty() {
         return Err(RekeyError::Failed { failures: plan.failures });
     }
@@ -197,10 +243,11 @@ pub fn rekey(
         failures.sort_by(|a, b| a.path.cmp(&b.path));
         return Err(RekeyError::Failed { failures });
     }
+    others.files.iter().try_for_each(|change| change.stage(&transaction))?;
     if stop() {
         return Err(RekeyError::Stopped);
     }
-    transaction.commit()?;
+    transaction.commit_and(others.last.unwrap_or(&|| Ok(())))?;
     let mut left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
     left.sort();
     Ok(left)

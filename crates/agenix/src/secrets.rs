@@ -93,9 +93,12 @@ impl Secrets {
     /// The right to write, and what had to be cleared up first: tell the user.
     ///
     /// # Errors
-    /// When another process has it.
+    /// When another process has it; and [`LockError::Stale`], once, where the rules are no longer those of the folder.
     pub fn lock(&self) -> Result<(Lock, Option<Recovery>), LockError> {
-        Lock::take(&self.folder, &self.rules)
+        match Lock::take(&self.folder, &self.rules)? {
+            (_, Some(recovery)) if recovery.has_others() => Err(LockError::Stale { recovery }),
+            taken => Ok(taken),
+        }
     }
 
     /// Undoes what a writer that was cut off left, so that what is read next is no half of anything: tell the user.

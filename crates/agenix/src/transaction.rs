@@ -1,4 +1,5 @@
-//! Replacing many files at once: all of them, or none.
+//! Replacing many files at once: all of them, or none. Files that are no secrets may be among them: a host comes with its
+//! table, its folder and its secrets, and goes with all of them.
 //!
 //! First, each new content is staged beside its file, and all are brought to disk. Then each old content gets a second
 //! name, and the journal is written; the new contents are renamed into place; the journal is removed. A failure between
@@ -38,8 +39,8 @@ pub struct Transaction<'a> {
 struct Staged {
     path: SecretPath,
     target: PathBuf,
-    new: TempPath,
-    digest: String,
+    /// The new content and its digest; `None` where the file is to be gone.
+    new: Option<(TempPath, String)>,
     /// Of the content that it was made from; `None` where there was no file.
     before: Option<String>,
 }
@@ -64,13 +65,27 @@ impl<'a> Transaction<'a> {
         let staged = Staged {
             path: path.clone(),
             // Closed meanwhile: a thousand open files are more than a process may have.
-            new: stage(&named, &target, new)?.into_temp_path(),
+            new: Some((stage(&named, &target, new)?.into_temp_path(), journal::digest(new))),
             target,
-            digest: journal::digest(new),
             before: before.map(journal::digest),
         };
-        self.staged.lock().unwrap_or_else(PoisonError::into_inner).push(staged);
+        self.push(staged);
         Ok(())
+    }
+
+    /// The file, whose content is `before`, will be gone.
+    ///
+    /// # Errors
+    /// When it has no place.
+    pub fn stage_removal(&self, path: &SecretPath, before: &[u8]) -> Result<(), CommitError> {
+        let target = self.lock.folder().file(path)?;
+        let before = Some(journal::digest(before));
+        self.push(Staged { path: path.clone(), target, new: None, before });
+        Ok(())
+    }
+
+    fn push(&self, staged: Staged) {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).push(staged);
     }
 
     /// Replaces all files, or none.
@@ -79,12 +94,18 @@ impl<'a> Transaction<'a> {
     /// When it could not, and everything is as it was; or, [`CommitError::Stuck`], when even putting things back
     /// failed.
     pub fn commit(self) -> Result<(), CommitError> {
+        self.commit_and(&|| Ok(()))
+    }
+
+    /// The same with a last step, such as letting git know of new files: if it fails, everything is as it was.
+    pub(crate) fn commit_and(self, last: &dyn Fn() -> io::Result<()>) -> Result<(), CommitError> {
         let folder = self.lock.folder();
         let mut staged = self.staged.into_inner().unwrap_or_else(PoisonError::into_inner);
         staged.sort_by(|a, b| a.path.cmp(&b.path));
         sync(&staged)?;
         if let [_] = &staged[..] {
-            return staged.remove(0).replace_alone();
+            staged.remove(0).replace_alone()?;
+            return last().map_err(CommitError::Last);
         }
         // Gone on every way out from here: after a rename they are second names of nothing.
         let backups = staged.iter().map(Staged::back_up).collect::<Result<Vec<_>, _>>()?;
@@ -99,6 +120,7 @@ impl<'a> Transaction<'a> {
                 staged.into_iter().zip(&backups).try_for_each(|(file, backup)| file.replace(backup))
             })
             .and_then(|()| sync_folders(folders).map_err(fail("sync its folders")))
+            .and_then(|()| last().map_err(CommitError::Last))
             .and_then(|()| Journal::remove(folder).map_err(fail("remove the journal")));
         let Err(cause) = replaced else { return Ok(()) };
         match Journal::undo(folder) {
@@ -124,7 +146,8 @@ fn sync(staged: &[Staged]) -> Result<(), WriteError> {
 
 impl Staged {
     fn sync(&self) -> Result<(), WriteError> {
-        let synced = File::open(&self.new).and_then(|file| file.sync_all());
+        let Some((new, _)) = &self.new else { return Ok(()) };
+        let synced = File::open(new).and_then(|file| file.sync_all());
         synced.map_err(could_not("sync its temporary file", &self.target))
     }
 
@@ -134,7 +157,7 @@ impl Staged {
         if journal::digest_of_file(&target).map_err(could_not("read it again", &target))? != before {
             return Err(CommitError::Changed { path });
         }
-        new.persist(&target).map_err(|error| could_not("replace it", &target)(error.error))?;
+        put(new, &target)?;
         sync_folders([folder_of(&target)]).map_err(|source| CommitError::Unsynced { path, source })
     }
 
@@ -156,7 +179,8 @@ impl Staged {
 
     fn entry(&self, backup: &Option<TempPath>) -> Entry {
         let backup = backup.as_ref().map(|path| path.to_path_buf());
-        Entry { target: self.target.clone(), backup, new: self.digest.clone() }
+        let new = self.new.as_ref().map(|(_, digest)| digest.clone());
+        Entry { target: self.target.clone(), backup, new }
     }
 
     /// Only while the file is still the one that was backed up: somebody may have been quicker.
@@ -171,8 +195,15 @@ impl Staged {
         if !is_same.map_err(could_not("look at it again", &self.target))? {
             return Err(CommitError::Changed { path: self.path });
         }
-        let replaced = self.new.persist(&self.target);
-        Ok(replaced.map_err(|error| could_not("replace it", &self.target)(error.error))?)
+        Ok(put(self.new, &self.target)?)
+    }
+}
+
+/// One rename, or one removal: all or nothing by itself.
+fn put(new: Option<(TempPath, String)>, target: &Path) -> Result<(), WriteError> {
+    match new {
+        Some((new, _)) => new.persist(target).map_err(|error| could_not("replace it", target)(error.error)),
+        None => fs::remove_file(target).map_err(could_not("remove it", target)),
     }
 }
 
@@ -225,6 +256,9 @@ pub enum CommitError {
         /// Why.
         source: io::Error,
     },
+    /// All files were replaced, and what the caller does with them failed.
+    #[error(transparent)]
+    Last(io::Error),
     /// Replacing failed, and so did putting things back. The journal is there for the next run.
     #[error("{cause}; and putting things back failed as well: {undo}")]
     Stuck {
@@ -243,6 +277,7 @@ impl CommitError {
             Self::Place(error) => Some(error.hint()),
             Self::Write(error) => error.hint(),
             Self::Unsynced { .. } => Some("sync".to_owned()),
+            Self::Last(_) => None,
             Self::Changed { .. } => Some("run it again: it starts from what is there now".to_owned()),
             Self::Stuck { .. } => Some(
                 "put the reason right and run it again: it undoes what was done, first of all".to_owned(),

@@ -77,6 +77,15 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
     middle.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
+/// Removes what writers that were killed left in a folder; the caller has the lock. Gives how many there were.
+pub(crate) fn sweep(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| {
+        is_temporary(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file())
+    });
+    ours.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
+}
+
 /// A rename is on disk when its folder is; a new folder, when the one above it is.
 pub(crate) fn sync_folders(folders: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
     folders.into_iter().try_for_each(|folder| match File::open(folder)?.sync_all() {

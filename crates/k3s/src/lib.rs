@@ -1,10 +1,12 @@
-//! What K3s prints and stores, read by pure functions: tokens, node lists, units, journals, the kubeconfig; and its rules:
-//! which version may follow which, what servers have to agree in, how many of them have to remain.
+//! What K3s prints and stores, read by pure functions: tokens, certificates, node lists, units, journals, the kubeconfig; and
+//! its rules: which version may follow which, what servers have to agree in, how many of them have to remain.
 //!
 //! Nothing here starts a process or opens a file; each function takes the text that somebody fetched.
 
+pub mod certificate;
 pub mod journal;
 mod kubeconfig;
+pub mod login;
 pub mod node;
 pub mod owned;
 pub mod quorum;
@@ -12,8 +14,9 @@ pub mod start;
 mod token;
 pub mod unit;
 pub mod version;
+mod yaml;
 
-pub use kubeconfig::{KubeconfigError, personalise};
+pub use kubeconfig::{KubeconfigError, merge, personalise};
 pub use start::Start;
 pub use token::{Role, Token, TokenError};
 pub use version::Version;

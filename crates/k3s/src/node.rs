@@ -1,4 +1,4 @@
-//! `kubectl get nodes -o json`.
+//! `kubectl get nodes -o json`, and the commands that take a node out of its cluster.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,8 +27,8 @@ pub struct Node {
     pub annotations: BTreeMap<String, String>,
     /// Its taints, the cluster's own among them.
     pub taints: Vec<Taint>,
-    /// Cordoned: it takes no new work.
-    pub unschedulable: bool,
+    /// It takes no new work.
+    pub cordoned: bool,
     /// Its place in etcd; `None` where no condition says, as with sqlite.
     pub etcd: Option<Etcd>,
 }
@@ -139,6 +139,27 @@ pub fn parse_list(json: &[u8]) -> Result<Vec<Node>, serde_json::Error> {
     Ok(list.items.into_iter().map(node).collect())
 }
 
+/// Moves a node's pods elsewhere and lets no new ones come, on a server. `seconds` is how long that may take.
+pub fn drain(name: &str, seconds: u64) -> Vec<String> {
+    let timeout = format!("--timeout={seconds}s");
+    kubectl(&["drain", name, "--ignore-daemonsets", "--delete-emptydir-data", &timeout])
+}
+
+/// Deletes a node, on a server. Of a server's node the embedded etcd lets its member go with it.
+pub fn delete(name: &str) -> Vec<String> {
+    kubectl(&["delete", "node", name, "--ignore-not-found"])
+}
+
+/// Has the cluster forget the password that a node's name came with first, on a server.
+pub fn forget_password(name: &str) -> Vec<String> {
+    let secret = format!("{name}.node-password.k3s");
+    kubectl(&["--namespace", "kube-system", "delete", "secret", &secret, "--ignore-not-found"])
+}
+
+fn kubectl(words: &[&str]) -> Vec<String> {
+    ["k3s", "kubectl"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
 fn node(item: Item) -> Node {
     // By type, never by position: their order is nobody's promise.
     let of = |kind: &str| item.status.conditions.iter().position(|condition| condition.r#type == kind);
@@ -163,7 +184,7 @@ fn node(item: Item) -> Node {
         labels: item.metadata.labels,
         annotations: item.metadata.annotations,
         taints: item.spec.taints,
-        unschedulable: item.spec.unschedulable,
+        cordoned: item.spec.unschedulable,
         etcd,
     }
 }
@@ -196,7 +217,7 @@ mod tests {
         assert_eq!(nodes[0].version, "v1.34.2+k3s1");
         assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
         assert_eq!((nodes[0].has_etcd(), &nodes[0].etcd), (false, &None));
-        assert!(nodes[1].has_etcd() && nodes[1].unschedulable);
+        assert!(nodes[1].has_etcd() && nodes[1].cordoned);
         assert!(nodes[1].etcd.as_ref().is_some_and(|etcd| !etcd.votes && !etcd.is_well));
         assert_eq!((nodes[1].taints[0].key.as_str(), nodes[1].taints[0].value.as_str()), ("k", ""));
         assert!(parse_list(b"{}").is_err());

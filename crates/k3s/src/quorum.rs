@@ -63,7 +63,7 @@ mod tests {
             trouble: word.ends_with('!').then(|| "is down".to_owned()),
         };
         let members: Vec<Member> = members.split_whitespace().map(member).collect();
-        without(name, &members).map_or_else(|lines| format!("refused: {}", lines.join("; ")), |text| text)
+        without(name, &members).unwrap_or_else(|lines| format!("refused: {}", lines.join("; ")))
     }
 
     #[test]

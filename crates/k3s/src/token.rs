@@ -7,6 +7,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 /// A token that K3s would take.
 #[derive(Debug, Clone)]
@@ -80,9 +81,22 @@ impl Token {
         self.text.expose_secret()
     }
 
-    /// Does it open the same door? By the password, and by the CA's hash where both name one: a server that is given a
-    /// short token shows it as a full one.
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    /// What logs in: all of it but the CA's hash and the name of who does.
+    pub fn password(&self) -> &str {
+        let text = self.expose();
+        match self.role {
+            // Both are there: it was parsed.
+            Some(Role::Server | Role::Node) => {
+                let (_, credentials) = text.split_once("::").unwrap_or_default();
+                credentials.split_once(':').map_or(credentials, |(_, password)| password)
+            }
+            Some(Role::Bootstrap) | None => text,
+        }
+    }
+
+    /// Does it open the same door? By the password, and by the CA's hash where both name one: a short form agrees with the
+    /// full one of it.
+    pub fn agrees(&self, other: &Self) -> bool {
         let one_ca = match (&self.ca_hash, &other.ca_hash) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
@@ -90,12 +104,20 @@ impl Token {
         one_ca && self.password() == other.password()
     }
 
-    /// What is behind the user's name; all of a token that names nobody.
-    fn password(&self) -> &str {
-        let text = self.expose();
-        let credentials = text.strip_prefix("K10").and_then(|rest| rest.split_once("::"));
-        let Some((_, credentials)) = credentials else { return text };
-        credentials.split_once(':').map_or(credentials, |(_, password)| password)
+    /// Is it written as documents carry it about, with `K3S10::` where `K10` was meant? K3s takes all of it as the password.
+    pub fn is_slip(&self) -> bool {
+        self.role.is_none() && self.expose().starts_with("K3S10::")
+    }
+
+    /// SHA-256 over a salt and the password, in hex: what a host makes of the file that holds the token, in whatever form.
+    pub fn digest(&self, salt: &str) -> String {
+        let sum = Sha256::new().chain_update(salt).chain_update(self.password()).finalize();
+        sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Is it the same text?
+    pub fn is(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 }
 
@@ -155,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn a_short_form_agrees_with_the_full_one_and_a_slip_is_all_password() {
+        let token = |text: &str| Token::parse(text.as_bytes()).unwrap();
+        assert!(token("a:b").agrees(&token(&format!("K10{HASH}::server:a:b"))));
+        assert!(!token("K3S10::server:x").agrees(&token("K10::server:x")));
+        assert!(token("K3S10::server:x").is_slip() && !token("K10::server:x").is_slip());
+        assert_eq!(token("K10::abcdef.0123456789abcdef").password(), "K10::abcdef.0123456789abcdef");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_salt_and_password() {
+        // printf saltpw | sha256sum
+        let digest = "21baed949b716c49cbf7d8fe79412f1dc104745650a32081ae0be0b967aeb7f3";
+        assert_eq!(Token::parse(b"pw").unwrap().digest("salt"), digest);
+        assert_eq!(Token::parse(format!("K10{HASH}::node:pw").as_bytes()).unwrap().digest("salt"), digest);
+    }
+
+    #[test]
     fn refusals_are_those_of_k3s() {
         assert_eq!(parse(" \n"), Err(TokenError::Empty));
         assert_eq!(parse("K10abc::server:x"), Err(TokenError::CaHashLength));
@@ -168,10 +207,10 @@ mod tests {
     fn the_password_decides_and_the_ca_where_both_name_one() {
         let token = |text: &str| Token::parse(text.as_bytes()).unwrap();
         let full = token(&format!("K10{HASH}::node:a:b"));
-        assert!(full.agrees_with(&token("a:b")) && token("K10::node:a:b").agrees_with(&full));
-        assert!(!full.agrees_with(&token("b")) && !token("K3S10::node:a:b").agrees_with(&full));
+        assert!(full.agrees(&token("a:b")) && token("K10::node:a:b").agrees(&full));
+        assert!(!full.agrees(&token("b")) && !token("K3S10::node:a:b").agrees(&full));
         let other = format!("K10{}::node:a:b", HASH.replace('6', "7"));
-        assert!(!full.agrees_with(&token(&other)));
+        assert!(!full.agrees(&token(&other)));
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::error::LabError;
 
 /// Package, and the program by which one sees that it is there.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("age", "age"),
     ("coreutils", "chroot"),
+    // NixOS has it on every host.
+    ("curl", "curl"),
     ("git", "git"),
     ("iproute2", "ip"),
     ("nix-bin", "nix"),

@@ -33,12 +33,8 @@ impl Cmd {
         let name = self.name();
         let timeout = self.timeout;
         let start = |source| RunError::Start { command: name.clone(), source };
-        let (stdin, mut beat) = io::pipe().map_err(start)?;
+        let (stdin, beat) = beat(&self.stdin).map_err(start)?;
         let (said, stdout) = io::pipe().map_err(start)?;
-        if let Stdin::Bytes(first) = &self.stdin {
-            // A pipe holds far more than a password: nobody has to read yet.
-            beat.write_all(first.expose_secret()).map_err(start)?;
-        }
         let background = self.start_between(stdin, stdout)?;
         let (line_sender, line) = mpsc::channel();
         std::thread::spawn(move || {
@@ -46,21 +42,32 @@ impl Cmd {
             let read = BufReader::new(said).read_line(&mut text);
             let _ = line_sender.send(read.map(|_| text.trim_end().to_owned()));
         });
-        let (sender, ended) = mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            // The channel says nothing ever; it only ends.
-            while ended.recv_timeout(BEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
-                if beat.write_all(b"\n").is_err() {
-                    return;
-                }
-            }
-        });
         match line.recv_timeout(timeout) {
-            Ok(Ok(line)) if !line.is_empty() => Ok((Held { background, _beat: sender }, line)),
+            Ok(Ok(line)) if !line.is_empty() => Ok((Held { background, _beat: beat }, line)),
             Ok(_) => Err(RunError::OutputLost { command: name }),
             Err(_) => Err(RunError::TimedOut { command: name, after: timeout, tail: Vec::new() }),
         }
     }
+}
+
+/// A pipe that gives what a command's standard input is, then a line every few seconds. It is closed when the sender is
+/// dropped, or with us.
+pub(crate) fn beat(input: &Stdin) -> io::Result<(io::PipeReader, mpsc::Sender<()>)> {
+    let (read, mut beat) = io::pipe()?;
+    if let Stdin::Bytes(first) = input {
+        // A pipe holds far more than a password: nobody has to read yet.
+        beat.write_all(first.expose_secret())?;
+    }
+    let (sender, ended) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        // The channel says nothing ever; it only ends.
+        while ended.recv_timeout(BEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if beat.write_all(b"\n").is_err() {
+                return;
+            }
+        }
+    });
+    Ok((read, sender))
 }
 
 impl Held {

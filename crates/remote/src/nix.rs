@@ -41,6 +41,22 @@ pub fn flake_metadata(repository: &Path, overrides: &[OverrideInput]) -> Cmd {
         .label("nix flake metadata")
 }
 
+/// Builds the systems of these hosts in this machine's store, as many as can be built.
+pub fn build_systems<'a>(
+    reference: &str,
+    hosts: impl Iterator<Item = &'a str>,
+    overrides: &[OverrideInput],
+) -> Cmd {
+    let system = |host| format!("{reference}#nixosConfigurations.\"{host}\".config.system.build.toplevel");
+    Cmd::new("nix")
+        .args(FEATURES)
+        .args(["build", "--no-link", "--keep-going"])
+        .args(override_args(overrides))
+        .args(hosts.map(system))
+        .timeout(BUILD_TIMEOUT)
+        .label("nix build")
+}
+
 /// The store path in the answer of [`flake_metadata`].
 ///
 /// # Errors

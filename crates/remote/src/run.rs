@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::ExitStatus;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{RunError, SECRET_MAX};
 use crate::group::{Running, end, signal};
+use crate::held::beat;
 use crate::interrupt::{Hold, Tidy, interrupted, terminated};
 use crate::{Cmd, Stdin};
 
@@ -85,13 +86,44 @@ impl Cmd {
         Ok(secret)
     }
 
+    /// Runs to the end; standard output goes to `out` as it comes. On standard input there is what it was given, then a line
+    /// every few seconds for as long as we live: what reads it can end with us. `Ok(Err(_))` once `out` takes no more.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_into(self, mut out: impl Write + Send + 'static) -> Result<io::Result<()>, RunError> {
+        let broken = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&broken);
+        let start = |source| RunError::Start { command: self.name(), source };
+        let (stdin, _beat) = beat(&self.stdin).map_err(start)?;
+        let result = self.drive_fed(Some(stdin), &|_| {}, move |mut pipe| {
+            let mut some = vec![0; 16 * 1024];
+            loop {
+                let count = pipe.read(&mut some)?;
+                if count == 0 {
+                    return Ok(());
+                }
+                if let Err(error) = out.write_all(&some[..count]).and_then(|()| out.flush()) {
+                    // With our end of the pipe gone, the command ends at the next thing that it says.
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return Ok(());
+                }
+            }
+        });
+        let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (broken, result) {
+            (Some(error), _) => Ok(Err(error)),
+            (None, result) => result.map(|_| Ok(())),
+        }
+    }
+
     /// Starts the process and returns at once. It is killed when the returned value is dropped.
     ///
     /// # Errors
     /// [`RunError::Missing`] and [`RunError::Start`].
     pub fn spawn(self, log: std::fs::File) -> Result<Background, RunError> {
         let copy = log.try_clone().map_err(|source| RunError::Start { command: self.name(), source })?;
-        let start = || self.expression()?.stdout_file(log).stderr_file(copy).start();
+        let start = || self.expression(None)?.stdout_file(log).stderr_file(copy).start();
         let handle = start().map_err(|source| self.start_error(source))?;
         Ok(Background { handle })
     }
@@ -154,12 +186,25 @@ impl Cmd {
     where
         T: Send + 'static,
     {
+        self.drive_fed(None, on_line, read)
+    }
+
+    /// `stdin` in place of the command's own.
+    fn drive_fed<T>(
+        self,
+        stdin: Option<io::PipeReader>,
+        on_line: &dyn Fn(&str),
+        read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
+    ) -> Result<(T, Vec<String>), RunError>
+    where
+        T: Send + 'static,
+    {
         let pipes = || -> io::Result<_> { Ok((io::pipe()?, io::pipe()?)) };
         let ((out_read, out_write), (err_read, err_write)) =
             pipes().map_err(|source| RunError::Start { command: self.name(), source })?;
         // The expression owns our write ends: it must be gone before the read ends can see the end of file.
         let handle = {
-            let start = || self.expression()?.stdout_file(out_write).stderr_file(err_write).start();
+            let start = || self.expression(stdin)?.stdout_file(out_write).stderr_file(err_write).start();
             start().map_err(|source| self.start_error(source))?
         };
         let (out_sender, out) = mpsc::channel();
@@ -195,11 +240,12 @@ impl Cmd {
         }
     }
 
-    fn expression(&self) -> io::Result<duct::Expression> {
+    fn expression(&self, stdin: Option<io::PipeReader>) -> io::Result<duct::Expression> {
         let expression = if self.has_terminal { self.in_own_group() } else { self.in_own_session() };
-        let expression = match &self.stdin {
-            Stdin::Null => expression.stdin_null(),
-            Stdin::Bytes(bytes) => expression.stdin_file(feed(Arc::clone(bytes))?),
+        let expression = match (stdin, &self.stdin) {
+            (Some(pipe), _) => expression.stdin_file(pipe),
+            (None, Stdin::Null) => expression.stdin_null(),
+            (None, Stdin::Bytes(bytes)) => expression.stdin_file(feed(Arc::clone(bytes))?),
         };
         // Their messages are read by us, and nobody can answer their questions.
         let expression =

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use expect_test::expect;
-use remote::nix::{OverrideInput, flake_metadata, metadata_path, override_args};
+use remote::nix::{OverrideInput, build_systems, flake_metadata, metadata_path, override_args};
 use remote::nixos_rebuild::{Action, Placement, Rebuild, Source, knows_store_path, probe_store_path};
 use remote::{Cmd, quote_all};
 use secrecy::SecretSlice;
@@ -194,6 +194,16 @@ fn a_snapshot_is_asked_for_whatever_nix_conf_enables() {
                     --override-input nixpkgs path:/lab/nixpkgs .";
     assert_eq!(cmd.to_string(), expected);
     assert_eq!(cmd.name(), "nix flake metadata");
+}
+
+#[test]
+fn several_systems_are_built_by_one_command() {
+    let cmd = build_systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
+    let expected = "nix --extra-experimental-features 'nix-command flakes' build --no-link --keep-going \
+                    --override-input nixpkgs path:/lab/nixpkgs \
+                    '/nix/store/x-source#nixosConfigurations.\"ocean\".config.system.build.toplevel' \
+                    '/nix/store/x-source#nixosConfigurations.\"maia\".config.system.build.toplevel'";
+    assert_eq!(cmd.to_string(), expected);
 }
 
 #[test]

@@ -96,11 +96,11 @@ fn no_session_without_the_pinned_key_and_a_login() {
         (&["changed", "silent"], "the host key of ocean at changed is not the pinned one"),
         (
             &["locked", "ocean.mercury"],
-            "ocean at locked refuses the login: root@locked: Permission denied (publickey,password)",
+            "ocean at locked refuses the login of root: root@locked: Permission denied (publickey,password)",
         ),
         (
             &["silent", "locked"],
-            "ocean at locked refuses the login: root@locked: Permission denied (publickey,password)",
+            "ocean at locked refuses the login of root: root@locked: Permission denied (publickey,password)",
         ),
         (&["silent"], "ocean does not answer: connect to host silent port 22: Connection refused"),
         (
@@ -267,8 +267,9 @@ fn only_the_pinned_keys_are_known_and_nothing_stays_behind() {
     let known = fs::read_to_string(option(&generation, "UserKnownHostsFile")).unwrap();
     assert_eq!(known, "ocean.mercury,fd00::6 ssh-ed25519 AAAA\nmaia ssh-rsa BBBB\n");
     assert_eq!(format!("{:o}", fs::metadata(&dir).unwrap().permissions().mode() & 0o777), "700");
+    drop((ssh, generation));
+    assert!(dir.exists(), "a session is closed by its socket");
     drop(session);
-    drop(ssh);
     assert!(!dir.exists());
 }
 

@@ -128,6 +128,17 @@ fn check_rules(fleet: &Fleet, secrets: &Secrets) -> Vec<Checked> {
     checked
 }
 
+/// Secrets and rules that are not as they should be: subject, finding, hint.
+pub(super) fn wrong_with_secrets(
+    repository: &Repository,
+    fleet: &Fleet,
+) -> Result<Vec<(String, String, Option<String>)>> {
+    let secrets = repository.secrets(repository.rules(fleet)?)?;
+    let checked = check_rules(fleet, &secrets).into_iter();
+    let wrong = |checked: Checked| checked.result.err().map(|(text, hint)| (checked.subject, text, hint));
+    Ok(checked.filter_map(wrong).collect())
+}
+
 fn check_secret(
     finding: &Finding<'_>,
     known: &[Recipient],

@@ -1,15 +1,14 @@
-//! `init`: from a new clone to a fleet.toml with keys. The only place where a host key is learnt from the network, so
-//! the only one that shows a fingerprint and asks.
+//! `init`: from a new clone to a fleet.toml with keys. Here and in `node` a host key is learnt from the network, and so
+//! its fingerprint is shown, and somebody asked.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use agenix::secrecy::ExposeSecret;
 use fleet::{Address, Fleet, Host, PublicKey, edit};
-use remote::{Cmd, RunError, Tool};
 
 use crate::cli::{Global, Init};
 use crate::failure::{Failure, Kind, Result};
+use crate::host_key;
 use crate::repository::Repository;
 use remote::question::{self, Echo};
 
@@ -147,9 +146,8 @@ fn usage(flag: &str, text: &str, form: &str) -> Failure {
     Failure::new(Kind::Usage, format!("{flag} `{text}` is not of the form {form}"))
 }
 
-/// Asks the host's addresses for its key, each for 3 s; `None` when none answers.
+/// Asks the host's addresses for its key; `None` when none answers.
 fn scan(host: &Host, args: &Init) -> Result<Option<Change>> {
-    remote::require(Tool::SSH_KEYSCAN)?;
     let named = args.host.iter().filter_map(|text| pair(text)).find(|(name, _)| *name == host.name.as_str());
     let addresses = match named {
         Some((_, address)) => {
@@ -157,24 +155,11 @@ fn scan(host: &Host, args: &Init) -> Result<Option<Change>> {
         }
         None => host.addresses.clone(),
     };
-    for address in &addresses {
-        let scan = Cmd::new("ssh-keyscan").args(["-T", "3", "-t", "ed25519,rsa", address.as_str()]);
-        let text = match scan.timeout(Duration::from_secs(10)).run() {
-            Ok(output) => output.text(),
-            Err(error @ RunError::Interrupted { .. }) => return Err(error.into()),
-            Err(_) => continue,
-        };
-        let keys = text
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .filter_map(|(_, key)| PublicKey::new(key).ok());
-        // Its ed25519 key if it has one.
-        if let Some(key) = keys.max_by_key(|key| key.bare().starts_with("ssh-ed25519 ")) {
-            let what = format!("host {}, as {} answers", host.name, address.as_str());
-            return Ok(Some(Change { what, key, edit: Edit::Host(host.name.clone()) }));
-        }
-    }
-    Ok(None)
+    let change = |(key, address): (PublicKey, Address)| {
+        let what = format!("host {}, as {} answers", host.name, address.as_str());
+        Change { what, key, edit: Edit::Host(host.name.clone()) }
+    };
+    Ok(host_key::scan(&addresses)?.map(change))
 }
 
 /// An admin's key comes from the user's own file; a host's came over the network and has to be compared.

@@ -3,12 +3,17 @@
 pub(crate) mod bootstrap;
 pub(crate) mod check;
 pub(crate) mod deploy;
+pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
+pub(crate) mod logs;
+pub(crate) mod node;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
+pub(crate) mod status;
 pub(crate) mod test;
+pub(crate) mod token;
 pub(crate) mod verify;
 
 use std::time::Duration;
@@ -19,10 +24,10 @@ use fleet::{Fleet, Host};
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::journal::{Asked, Journal};
-use crate::playbook::Plan;
+use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
-use crate::run::{Elevation, Run};
+use crate::run::{Elevation, Rotation, Run};
 use crate::{identity, render};
 
 /// `--dry-run` prints the plan; otherwise it is executed.
@@ -48,6 +53,11 @@ fn print_or_execute(
         run.overrides = asked.overrides();
         run.taken_up.clone_from(snapshot);
     }
+    run.rotation = match needs.journal {
+        Keep::Rotation { goes_on: true, .. } => Some(Rotation::GoesOn),
+        Keep::Rotation { .. } => Some(Rotation::New),
+        _ => None,
+    };
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
@@ -92,6 +102,8 @@ enum Keep {
     Nothing,
     /// What happened.
     Events,
+    /// That, and that it was a rotation; it may be one that an earlier run began.
+    Rotation { of: Rotated, goes_on: bool },
     /// That, and what a later run needs to go on; `snapshot` is that of an earlier one.
     Deploy { asked: Asked, snapshot: Option<String> },
 }
@@ -100,10 +112,11 @@ impl Keep {
     fn begin(&self, repository: &Repository, plan: &Plan) -> Option<Journal> {
         let asked = match self {
             Self::Nothing => return None,
-            Self::Events => None,
-            Self::Deploy { asked, .. } => Some(asked),
+            Self::Events => serde_json::json!({}),
+            Self::Rotation { of, .. } => serde_json::json!({ "rotation": of }),
+            Self::Deploy { asked, .. } => serde_json::json!({ "asked": asked }),
         };
-        let journal = Journal::begin(repository.root(), &plan.title, asked);
+        let journal = Journal::begin(repository.root(), &plan.title, &asked);
         journal.inspect_err(|error| eprintln!("warning: this run keeps no journal: {error}")).ok()
     }
 }

@@ -58,8 +58,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A new one for a run that begins now. `asked` is what `--resume` needs.
-    pub(crate) fn begin(root: &Path, title: &str, asked: Option<&Asked>) -> io::Result<Self> {
+    /// A new one for a run that begins now. `more` is what a later run needs to go on with it.
+    pub(crate) fn begin(root: &Path, title: &str, more: &Value) -> io::Result<Self> {
         let now = SystemTime::now();
         let at = humantime::format_rfc3339_seconds(now).to_string().replace(':', "-");
         let id = format!("{at}-{}", std::process::id());
@@ -80,7 +80,12 @@ impl Journal {
         private(false).create(runs.join(&id))?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(root.join(&path))?;
         let mut journal = Self { file, path, broken: false };
-        let begun = json!({"event": "run", "version": VERSION, "id": id, "title": title, "asked": asked});
+        let mut begun = json!({"event": "run", "version": VERSION, "id": id, "title": title});
+        let more = more.as_object().into_iter().flatten();
+        begun
+            .as_object_mut()
+            .expect("an event is an object")
+            .extend(more.map(|(k, v)| (k.clone(), v.clone())));
         journal.line(now, begun);
         Ok(journal)
     }

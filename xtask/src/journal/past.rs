@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Asked, EVENTS, RUNS, VERSION, ids};
 use crate::failure::{Failure, Kind, Result};
+use crate::playbook::Rotated;
 
 /// A run that was to deploy something.
 pub(crate) struct Past {
@@ -38,6 +39,23 @@ impl Past {
         }
         Ok(found)
     }
+
+    /// Was a rotation of this token begun here, and cut off?
+    pub(crate) fn rotation_under_way(root: &Path, of: Rotated) -> bool {
+        let runs = root.join(RUNS);
+        let text = |id: &String| fs::read_to_string(runs.join(id).join(EVENTS)).ok();
+        let newest = ids(&runs).iter().find_map(|id| under_way(&text(id)?, of));
+        newest.unwrap_or(false)
+    }
+}
+
+/// Was the newest rotation of this token begun, and has it not ended well?
+fn under_way(text: &str, of: Rotated) -> Option<bool> {
+    let events: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let rotated: Rotated = serde_json::from_value(events.first()?["rotation"].clone()).ok()?;
+    let begun = events.iter().any(|event| event["event"] == "step-fact" && event["name"] == "rotation");
+    let ended_well = events.iter().any(|event| event["event"] == "run-finished" && event["ok"] == true);
+    (rotated == of).then_some(begun && !ended_well)
 }
 
 /// `None` for what is no deploy's journal, or one of another version.

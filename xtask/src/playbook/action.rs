@@ -21,8 +21,8 @@ pub(crate) enum Action {
     SharedToken { servers: Vec<HostName> },
     /// Resolve the flake to a store path. With agents, their token's secret is part of it, if only as a placeholder.
     Snapshot { with_agents: bool },
-    /// Build the host's system where fleet.toml says.
-    Build { host: HostName },
+    /// Build the host's system where fleet.toml says; on this machine by one command for all of `together`, itself included.
+    Build { host: HostName, together: Vec<HostName> },
     /// Find an earlier system of the host, on the host: that of a generation, else of the one before its boot default.
     Generation { host: HostName, to: Option<u32>, yes: bool },
     /// Copy a system that was built here to its host, if there is room for it.
@@ -47,6 +47,36 @@ pub(crate) enum Action {
     Labels { host: HostName },
     /// Copy the servers' agent token into its secret, if it differs. The first server that is well is asked.
     AgentToken,
+    /// Keep a copy of the server's datastore, and of the token that it is encrypted with, on the server.
+    BackUp { server: HostName },
+    /// See that the system that was built has the same K3s unit as the one that runs.
+    SameUnit { host: HostName },
+    /// Make the token that a rotation is to, unless an earlier run did.
+    NewToken { server: HostName, of: Rotated },
+    /// Have the datastore change over to it.
+    Rotate { server: HostName, of: Rotated },
+    /// Restart K3s on a server that does not take it yet.
+    Restart { host: HostName, of: Rotated },
+    /// Log in with it.
+    TryToken { host: HostName, of: Rotated },
+    /// See that the servers that stay are enough for the embedded etcd to decide by, now and afterwards.
+    CanLeave { leaves: HostName, server: HostName },
+    /// Move the node's pods elsewhere.
+    Empty { host: HostName, server: HostName, seconds: u64, force: bool },
+    /// Stop K3s on the host: a kubelet that runs would register its node again.
+    StopK3s { host: HostName },
+    /// Delete the node, and the password that its name came with.
+    DeleteNode { host: HostName, server: HostName },
+}
+
+/// Whose token a rotation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rotated {
+    /// What servers join with, and the datastore is encrypted with.
+    Server,
+    /// What agents join with.
+    Agent,
 }
 
 /// Can the plan do without a host that does not answer?

@@ -1,6 +1,6 @@
 //! The pipeline that `deploy` and `bootstrap-cluster` share.
 
-use fleet::{BuildOn, Fleet, Host, Role};
+use fleet::{BuildOn, Fleet, Host, HostName, Role};
 use pipeline::{Step, Track};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,9 @@ use super::{
     with_consulted,
 };
 use crate::cli::Goal;
+
+/// How many systems one nix evaluates: it keeps all of them in memory, and a real one takes up to 1.5 GB.
+const TOGETHER: usize = 8;
 
 /// What a deploy is to reach, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +81,7 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     );
     let steps = repository_steps(fleet, token, !agents.is_empty());
     plan.stage("repository", vec![Track::new(REPOSITORY, steps)]);
-    plan.stage("build", hosts.iter().map(|host| Track::new(&host.name, build_steps(host))).collect());
+    plan.stage("build", build_tracks(hosts));
     let nodes: Vec<&Host> = servers.iter().chain(&agents).copied().collect();
     if changes && !nodes.is_empty() {
         let about = "see that K3s' versions may follow those that run, and that the servers' settings agree";
@@ -158,19 +161,26 @@ fn token_stages(plan: &mut Plan, fleet: &Fleet, servers: &[&Host], agents: &[&Ho
     let about = format!("compare {whose} with the secret; encrypt it to its readers if it differs");
     steps.push(Step::new("agent token", about, Action::AgentToken));
     plan.stage("agent token", vec![Track::new(subject, steps)]);
-    let builds = agents.iter().map(|host| Track::new(&host.name, build_steps(host)));
-    plan.stage("build with token", builds.collect());
+    plan.stage("build with token", build_tracks(agents));
 }
 
-fn build_steps(host: &Host) -> Vec<Step<Action>> {
+pub(super) fn build_tracks(hosts: &[&Host]) -> Vec<Track<Action>> {
+    let local = hosts.iter().filter(|host| host.build_on == BuildOn::Local);
+    let local: Vec<HostName> = local.map(|host| host.name.clone()).collect();
+    let group = |host: &Host| local.chunks(TOGETHER).find(|group| group.contains(&host.name));
+    let track = |host: &&Host| Track::new(&host.name, build_steps(host, group(host).unwrap_or_default()));
+    hosts.iter().map(track).collect()
+}
+
+fn build_steps(host: &Host, together: &[HostName]) -> Vec<Step<Action>> {
     let place = match &host.build_on {
         BuildOn::Target => "on the host itself".to_owned(),
         BuildOn::Local => "on this machine".to_owned(),
         BuildOn::Host(name) => format!("on {name}"),
     };
     let name = || host.name.clone();
-    let mut steps =
-        vec![Step::new("build", format!("build its system {place}"), Action::Build { host: name() })];
+    let build = Action::Build { host: name(), together: together.to_vec() };
+    let mut steps = vec![Step::new("build", format!("build its system {place}"), build)];
     if host.build_on == BuildOn::Local {
         steps.push(Step::new("copy", "copy what it lacks, if there is room", Action::Copy { host: name() }));
     }

@@ -5,13 +5,19 @@
 
 mod action;
 mod deploy;
+mod drift;
 mod host;
+mod leave;
 mod rollback;
+mod rotate;
 mod verify;
 
-pub(crate) use action::{Action, Needed, Target, Token};
+pub(crate) use action::{Action, Needed, Rotated, Target, Token};
 pub(crate) use deploy::{Aim, deploy};
+pub(crate) use drift::drift;
+pub(crate) use leave::{Leave, leave};
 pub(crate) use rollback::rollback;
+pub(crate) use rotate::rotate;
 pub(crate) use verify::verify;
 
 use fleet::{Fleet, Host, HostName, Role};

@@ -61,6 +61,7 @@ impl Run<'_> {
         if self.runs_well(name, &before, &built.system, session)? {
             return skipped(format!("runs {} already", short(&built.system)));
         }
+        self.refuse_edited_token(name, session)?;
         // Of one that failed its gate before, no failed unit is an old one.
         let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
         self.state().failed_before.insert(name.clone(), failed);
@@ -245,13 +246,10 @@ impl Run<'_> {
         self.rebuild(name, action, &source, on_line)
     }
 
-    fn knows_store_path(&self) -> bool {
-        if let Some(known) = self.state().knows_store_path {
-            return known;
-        }
-        let tail = nixos_rebuild::probe_store_path().run().err().map(|error| error.tail().to_vec());
-        let known = tail.is_some_and(|tail| nixos_rebuild::knows_store_path(&tail));
-        self.state().knows_store_path = Some(known);
-        known
+    pub(super) fn knows_store_path(&self) -> bool {
+        *self.knows_store_path.get_or_init(|| {
+            let answer = nixos_rebuild::probe_store_path().run();
+            answer.is_err_and(|error| nixos_rebuild::knows_store_path(error.tail()))
+        })
     }
 }

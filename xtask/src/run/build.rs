@@ -47,7 +47,12 @@ impl Run<'_> {
         self.state().snapshot = Some(path);
     }
 
-    pub(super) fn build(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
+    pub(super) fn build(
+        &self,
+        name: &HostName,
+        together: &[HostName],
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
         let snapshot = self.state().snapshot.clone().expect("a plan takes a snapshot before it builds");
         if self
             .state()
@@ -57,6 +62,7 @@ impl Run<'_> {
         {
             return skipped("built already, the token is unchanged");
         }
+        self.build_together(&snapshot, together, progress);
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
         let output =
             self.rebuild(name, Action::Build, &source, &|line| progress.line(line)).map_err(|error| {

@@ -35,6 +35,12 @@ impl Run<'_> {
         let host = self.host(name);
         self.elevation.root(host, open(host, &self.ssh.generation()?)?)
     }
+
+    /// The session that was opened after the host's activation had ended, which the gate will take; else a new one.
+    pub(super) fn since_activation(&self, name: &HostName) -> Result<Arc<Session>> {
+        let kept = self.state().fresh.get(name).cloned();
+        kept.map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)
+    }
 }
 
 /// A session with a host, without ssh where it is this machine.

@@ -1,4 +1,5 @@
-//! A copy of the datastore before a server's K3s gets another version: it does not go back, so this is the way back.
+//! A copy of the datastore before a server's K3s gets another version, or another token: it does not go back, so this is the
+//! way back.
 //!
 //! With etcd K3s makes it, a snapshot in its own folder, where `k3s etcd-snapshot ls` shows it. K3s has nothing of the kind
 //! for sqlite, and a host need not have `sqlite3`; there the files are copied, see [`COPY`].
@@ -10,7 +11,6 @@ use pipeline::Outcome;
 use remote::ssh::Session;
 
 use super::cluster::READYZ;
-use super::fit::NewK3s;
 use super::{Run, changed, skipped};
 use crate::failure::{Failure, Kind, Result};
 
@@ -52,7 +52,8 @@ impl Run<'_> {
         let attempt =
             format!("failed to copy the datastore before {name} goes from {} to {}", new.from, new.to);
         let hint = "nothing was changed there. Is there room, is K3s well? A K3s that is stopped can be copied as well";
-        let place = self.keep_datastore(name, &session, &new).map_err(|failure| {
+        let label = format!("before-{}", new.to.replace('+', "-"));
+        let place = self.keep_datastore(name, &session, &label).map_err(|failure| {
             let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
             failure.of_kind(kind).during(&attempt).hint(hint.to_owned())
         })?;
@@ -62,7 +63,19 @@ impl Run<'_> {
         }
     }
 
-    fn keep_datastore(&self, name: &HostName, session: &Session, new: &NewK3s) -> Result<Option<String>> {
+    /// Before a rotation: older copies need the token that they were made with.
+    pub(super) fn back_up(&self, name: &HostName) -> Result<Outcome> {
+        let place = self.keep_datastore(name, &self.session(name), "before-rotation").map_err(|failure| {
+            let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
+            let failure =
+                failure.of_kind(kind).hint("nothing was changed. Is there room, is K3s well?".to_owned());
+            failure.during(&format!("failed to copy the datastore of {name}"))
+        })?;
+        changed(format!("copied to {}", place.unwrap_or_default()))
+    }
+
+    /// Tells where it is, with the token beside it. Nothing where K3s never ran.
+    fn keep_datastore(&self, name: &HostName, session: &Session, label: &str) -> Result<Option<String>> {
         let is_there = |path: &str| match session.run(["test", "-e", path]) {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some(1) => Ok(false),
@@ -72,11 +85,11 @@ impl Run<'_> {
             return Ok(None);
         }
         let moment = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace([':', '-'], "");
-        let folder = format!("{COPIES}/{}-{moment}", new.from);
+        let folder = format!("{COPIES}/{label}-{moment}");
         session.run(["sh", "-c", COPY_TOKEN, "sh", &folder])?;
         // K3s renames it when it goes over to etcd.
         if !is_there(&format!("{}/state.db", k3s::DATASTORE))? {
-            let snapshot = self.snapshot_of_etcd(name, session, new)?;
+            let snapshot = self.snapshot_of_etcd(name, session, label)?;
             return Ok(Some(format!("{snapshot}, its token to {folder}")));
         }
         session.run_within(TIMEOUT, ["sh", "-c", COPY, "sh", &folder])?;
@@ -84,16 +97,15 @@ impl Run<'_> {
     }
 
     /// Any member has all of it. So where K3s is down on this one, another takes it.
-    fn snapshot_of_etcd(&self, name: &HostName, own: &Session, new: &NewK3s) -> Result<String> {
+    fn snapshot_of_etcd(&self, name: &HostName, own: &Session, label: &str) -> Result<String> {
         let is_well = own.run_within(TIMEOUT, READYZ).is_ok_and(|output| output.text() == "ok");
         let other = if is_well { None } else { Some(self.asked_about(name, &self.session(name))?) };
         let session = other.as_deref().unwrap_or(own);
         // K3s adds the node and the time.
-        let prefix = format!("before-{}", new.to.replace('+', "-"));
-        session.run_within(TIMEOUT, ["k3s", "etcd-snapshot", "save", "--name", &prefix])?;
+        session.run_within(TIMEOUT, ["k3s", "etcd-snapshot", "save", "--name", label])?;
         let folder = format!("{}/snapshots", k3s::DATASTORE);
         let list = session.run(["ls", "-t", &folder])?.text();
-        let newest = list.lines().find(|file| file.starts_with(&prefix)).ok_or_else(|| {
+        let newest = list.lines().find(|file| file.starts_with(label)).ok_or_else(|| {
             let message = format!("k3s etcd-snapshot says that it is done, and {folder} has none");
             Failure::new(Kind::Verification, message)
         })?;

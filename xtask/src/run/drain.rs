@@ -35,7 +35,7 @@ impl Run<'_> {
         let Some(node) = nodes.iter().find(|node| node.name == name.as_str()) else {
             return skipped("it has no node yet");
         };
-        let was_cordoned = node.unschedulable && !is_ours(node);
+        let was_cordoned = node.cordoned && !is_ours(node);
         if !was_cordoned {
             kubectl(
                 &server,

@@ -110,6 +110,9 @@ impl Run<'_> {
         let asked = self.asked_about(name, session)?;
         if role == Role::Server {
             findings.extend(readyz_finding(session)?);
+            if !self.is_rotating() {
+                findings.extend(server_token_finding(session)?);
+            }
         }
         if role == Role::Agent {
             findings.extend(token_finding(name, session, AGENT_SECRET, &asked)?);
@@ -168,9 +171,8 @@ impl Run<'_> {
     }
 }
 
-/// Does the host have the server's agent token in `file`? By digests that are keyed anew each time, so that the token
-/// itself need not travel and a digest is of no use to anybody. The server shows a token in full, with its CA's hash, also
-/// where it was given a short one: so of its own there are two, and either is right.
+/// Does the host have the server's agent token in `file`? By digests of the password that are keyed anew each time, so that
+/// the token itself need not travel and a digest is of no use to anybody.
 pub(super) fn token_finding(
     name: &HostName,
     session: &Session,
@@ -178,34 +180,34 @@ pub(super) fn token_finding(
     server: &Session,
 ) -> Result<Option<Finding>> {
     let salt = agenix::random_hex(32)?;
-    let Some(theirs) = digests(server, k3s::AGENT_TOKEN, &salt)? else {
-        return Ok(Some(Finding::new(format!(
-            "{} has no agent token at {}",
-            server.name(),
-            k3s::AGENT_TOKEN
-        ))));
+    let Some(theirs) = digest(server, k3s::AGENT_TOKEN, &salt)? else {
+        let what = format!("{} has no agent token at {}", server.name(), k3s::AGENT_TOKEN);
+        return Ok(Some(Finding::new(what)));
     };
-    let ours = digests(session, file, &salt)?;
-    let ours = ours.as_deref().and_then(|ours| ours.lines().next());
-    if ours.is_some_and(|ours| theirs.lines().any(|their| their == ours)) {
+    if digest(session, file, &salt)? == Some(theirs) {
         return Ok(None);
     }
     let what = format!("its token is not the agent token of {}", server.name());
     Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
 }
 
-/// In a line each: of the token, and of its password alone. A full token without a hash is its password. `None` where the
-/// file cannot be read.
-fn digests(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
-    let script = "\
-IFS= read -r salt
-for named in '' '[0-9a-f]*'; do
-  { printf '%s' \"$salt\"; tr -d '[:space:]' < \"$1\" | sed \"s/^K10$named::[a-z]*://\"; } | sha256sum
-done
-test -r \"$1\"";
-    let salt = SecretSlice::from(format!("{}\n", salt.expose_secret()).into_bytes());
-    match session.run_with_input(["sh", "-c", script, "sh", file], salt) {
-        Ok(output) => Ok(Some(output.text())),
+/// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started
+/// with.
+fn server_token_finding(session: &Session) -> Result<Option<Finding>> {
+    let salt = agenix::random_hex(32)?;
+    if digest(session, SERVER_SECRET, &salt)? == digest(session, k3s::SERVER_TOKEN, &salt)? {
+        return Ok(None);
+    }
+    let what =
+        "its secret has another token than its datastore is encrypted with, and K3s would not start again";
+    Ok(Some(Finding::new(what).hint("cargo xtask token rotate --server, or put the old secret back")))
+}
+
+/// SHA-256 over the salt and the password of the file's token, in hex. `None` where it is empty or cannot be read.
+pub(crate) fn digest(session: &Session, file: &str, salt: &SecretString) -> Result<Option<String>> {
+    let salt = SecretSlice::from(salt.expose_secret().as_bytes().to_vec());
+    match session.run_with_input(k3s::login::digest_argv(file), salt) {
+        Ok(output) => Ok(output.text().split_whitespace().next().map(str::to_owned)),
         Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -4,6 +4,8 @@ use k3s::unit::{self, Unit};
 use remote::RunError;
 use remote::ssh::Session;
 
+/// What runs.
+pub(super) const RUNNING: &str = "/run/current-system";
 /// What the next boot takes.
 pub(super) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
@@ -13,20 +15,21 @@ pub(super) struct Systems {
     pub(super) boot: Option<String>,
 }
 
-/// Reads both links.
+/// Reads both links. -m: one that does not exist resolves to itself, so that every failure is one of the connection.
 pub(super) fn systems(session: &Session) -> Result<Systems, RunError> {
-    Ok(Systems { running: link(session, "/run/current-system")?, boot: link(session, PROFILE)? })
-}
-
-/// -m: a link that does not exist resolves to itself, so that every failure is one of the connection.
-fn link(session: &Session, path: &str) -> Result<Option<String>, RunError> {
-    let target = session.run(["readlink", "-m", path])?.text();
-    Ok((target != path).then_some(target))
+    let paths = [RUNNING, PROFILE];
+    let text = session.run(["readlink", "-m"].iter().chain(&paths))?.text();
+    let mut targets =
+        text.lines().zip(paths).map(|(target, path)| (target != path).then(|| target.to_owned()));
+    let mut next = || targets.next().flatten();
+    Ok(Systems { running: next(), boot: next() })
 }
 
 /// The system of the last boot.
 pub(super) fn booted(session: &Session) -> Result<Option<String>, RunError> {
-    link(session, "/run/booted-system")
+    let path = "/run/booted-system";
+    let target = session.run(["readlink", "-m", path])?.text();
+    Ok((target != path).then_some(target))
 }
 
 /// What is free where the store is.

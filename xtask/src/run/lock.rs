@@ -30,6 +30,11 @@ echo $$ > /run/xtask/holder.pid
 echo held
 while read -r -t 60 _; do :; done";
 
+/// Says who holds it, if anybody does: the process of [`SCRIPT`] that wrote its name has the lock's file open.
+pub(super) const HOLDER: &str = "\
+if [ \"$(readlink \"/proc/$(cat /run/xtask/holder.pid 2> /dev/null)/fd/9\" 2> /dev/null)\" = /run/xtask/lock ]; \
+then cat /run/xtask/holder; fi";
+
 const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Run<'_> {

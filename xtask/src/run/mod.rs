@@ -15,20 +15,29 @@ mod gate;
 mod generation;
 mod host;
 mod labels;
+mod leave;
 mod lock;
+mod look;
 mod preflight;
 mod quorum;
 mod reboot;
 mod rollback;
+mod rotate;
 mod secret;
 mod settle;
+mod together;
 mod token;
 
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
+pub(crate) use gate::digest;
+#[cfg(test)]
+pub(crate) use look::Kept;
+pub(crate) use look::{Seen, look};
+pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
@@ -42,6 +51,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::playbook::{Action, Plan};
 use crate::render::Renderer;
 use crate::repository::Repository;
+use crate::tokens::Tokens;
 
 /// All that the steps of one run share.
 pub(crate) struct Run<'a> {
@@ -50,6 +60,8 @@ pub(crate) struct Run<'a> {
     /// Evaluated only where the plan deals with secrets.
     pub(crate) rules: Option<&'a Rules>,
     pub(crate) overrides: Vec<OverrideInput>,
+    /// Is a token rotated? With one that an earlier run made, where that was cut off.
+    pub(crate) rotation: Option<Rotation>,
     /// The snapshot of an earlier run, which this one goes on with.
     pub(crate) taken_up: Option<String>,
     /// How long a gate may take; zero looks once.
@@ -57,13 +69,24 @@ pub(crate) struct Run<'a> {
     /// How long an activation may take before its host goes back by itself.
     pub(crate) activation_timeout: Duration,
     identities: Identities,
-    elevation: Elevation,
+    elevation: Arc<Elevation>,
     state: Mutex<State>,
+    /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
+    knows_store_path: OnceLock<bool>,
+    together: together::Together,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
     generation: Generation,
-    // Last: sessions are closed by sockets in its folder.
     ssh: Ssh,
+}
+
+/// Which token a rotation is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// A new one, unless the servers show that there is one already.
+    New,
+    /// The one that an earlier run made.
+    GoesOn,
 }
 
 /// What steps found out for later ones.
@@ -95,8 +118,8 @@ struct State {
     drained: HashSet<HostName>,
     /// What a dry activation found.
     differences: BTreeMap<HostName, Difference>,
-    /// Does nixos-rebuild know `--store-path`? Asked once.
-    knows_store_path: Option<bool>,
+    /// Every server has been restarted with the token that a rotation is to.
+    rotated: bool,
 }
 
 /// A system, and where it is from.
@@ -120,7 +143,7 @@ impl<'a> Run<'a> {
         fleet: &'a Fleet,
         rules: Option<&'a Rules>,
         identities: Identities,
-        elevation: Elevation,
+        elevation: impl Into<Arc<Elevation>>,
     ) -> Result<Self> {
         let hosts: Vec<_> = fleet.hosts.values().filter_map(connect::ssh_host).collect();
         let ssh = Ssh::new(&hosts)?;
@@ -129,12 +152,15 @@ impl<'a> Run<'a> {
             fleet,
             rules,
             overrides: Vec::new(),
+            rotation: None,
             taken_up: None,
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
             identities,
-            elevation,
+            elevation: elevation.into(),
             state: Mutex::default(),
+            knows_store_path: OnceLock::new(),
+            together: together::Together::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,
             ssh,
@@ -164,6 +190,12 @@ impl<'a> Run<'a> {
         self.state().differences.values().map(ToString::to_string).collect()
     }
 
+    /// The systems that were built, or found.
+    pub(crate) fn systems(&self) -> BTreeMap<HostName, String> {
+        let state = self.state();
+        state.built.iter().map(|(name, built)| (name.clone(), built.system.clone())).collect()
+    }
+
     fn act(&self, action: &Action, progress: &Progress<Failure>) -> Result<Outcome> {
         if remote::interrupted() {
             return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
@@ -175,7 +207,7 @@ impl<'a> Run<'a> {
             Action::SharedToken { servers } => self.shared_token(servers),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
-            Action::Build { host } => self.build(host, progress),
+            Action::Build { host, together } => self.build(host, together, progress),
             Action::Copy { host } => self.copy(host, progress),
             Action::Fit { hosts } => self.fit(hosts),
             Action::Quorum { host, reboot } => self.quorum(host, *reboot),
@@ -189,6 +221,16 @@ impl<'a> Run<'a> {
             Action::Gate { host } => self.or_undone(host, self.gate(host, progress), progress),
             Action::Labels { host } => self.labels(host),
             Action::AgentToken => self.agent_token(progress),
+            Action::BackUp { server } => self.back_up(server),
+            Action::SameUnit { host } => self.same_unit(host),
+            Action::NewToken { server, of } => self.new_token(server, *of, progress),
+            Action::Rotate { server, of } => self.rotate(server, *of),
+            Action::Restart { host, of } => self.restart_with_token(host, *of),
+            Action::TryToken { host, of } => self.try_token(host, *of),
+            Action::CanLeave { leaves, server } => self.can_leave(leaves, server),
+            Action::Empty { host, server, seconds, force } => self.empty(host, server, *seconds, *force),
+            Action::StopK3s { host } => self.stop_k3s(host),
+            Action::DeleteNode { host, server } => self.delete_node(host, server),
         };
         // What fails because we were asked to stop is no fault of the configuration or of a build.
         let consequence = |kind| matches!(kind, Kind::Unforeseen | Kind::Configuration | Kind::Build);
@@ -222,6 +264,10 @@ impl<'a> Run<'a> {
     fn session(&self, name: &HostName) -> Arc<Session> {
         let state = self.state();
         Arc::clone(state.sessions.get(name).expect("a plan connects to a host before it does anything there"))
+    }
+
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens { repository: self.repository, rules: self.rules(), identities: &self.identities }
     }
 
     fn rules(&self) -> &Rules {

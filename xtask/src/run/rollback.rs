@@ -21,8 +21,8 @@ use super::build::short;
 use super::{Built, Run, host};
 use crate::failure::{Failure, Kind, Result};
 
-const TIMER: &str = "xtask-rollback.timer";
-const SERVICE: &str = "xtask-rollback.service";
+pub(super) const TIMER: &str = "xtask-rollback.timer";
+pub(super) const SERVICE: &str = "xtask-rollback.service";
 /// What the timer adds to the times of activation and gate: for logins, and for a clock of another pace.
 const SLACK: Duration = Duration::from_secs(10);
 /// How long a host that goes back may take.
@@ -38,6 +38,19 @@ while systemctl is-active --quiet \"$2\" && [ \"$(cut -d. -f1 /proc/uptime)\" -l
 timeout 20 systemctl stop \"$2\" 2> /dev/null || systemctl kill --signal=KILL \"$2\" 2> /dev/null
 export NIXOS_NO_CHECK=1
 exec \"$1/bin/switch-to-configuration\" test";
+
+/// The script becomes a file, since in a unit's command line systemd has a use of its own for `$`. It runs with the PATH of
+/// the session, and that of the old system first: the new one may have broken its own.
+const ARM: &str = "\
+umask 077
+mkdir -p \"${1%/*}\" && cat > \"$1\" || exit
+old=$2 until=$(($(cut -d. -f1 /proc/uptime) + $3))
+shift 3
+exec systemd-run --quiet --collect --setenv=PATH=\"$old/sw/bin:$PATH\" \"$@\" \"$until\"";
+
+/// What is true once the timer is stopped: the state of its service, and what runs.
+const DISARM: &str =
+    "systemctl stop \"$1\" && systemctl show --property ActiveState --value \"$2\" && readlink -m \"$3\"";
 
 /// A timer that is armed.
 #[derive(Clone)]
@@ -64,15 +77,8 @@ impl Run<'_> {
         };
         let after = self.activation_timeout + self.patience + SLACK;
         let seconds = format!("--on-active={}", after.as_secs());
-        // As a file: in a unit's command line systemd has a use of its own for `$`.
-        let write = "umask 077; mkdir -p \"${1%/*}\" && cat > \"$1\"";
-        let script = SecretSlice::from(GO_BACK.as_bytes().to_vec());
-        session.run_with_input(["sh", "-c", write, "sh", SCRIPT], script)?;
-        // With the PATH of the session, and that of the old system first: the new one may have broken its own.
-        let start = "old=$1 until=$(($(cut -d. -f1 /proc/uptime) + $2)); shift 2; \
-                     exec systemd-run --quiet --collect --setenv=PATH=\"$old/sw/bin:$PATH\" \"$@\" \"$until\"";
         let patience = self.activation_timeout.as_secs().to_string();
-        let start = ["sh", "-c", start, "sh", old, &patience];
+        let start = ["sh", "-c", ARM, "sh", SCRIPT, old, &patience];
         let timer = [
             "--unit=xtask-rollback",
             "--description=Goes back to the system that ran before, unless a deploy is confirmed",
@@ -84,7 +90,8 @@ impl Run<'_> {
             old,
             ACTIVATION,
         ];
-        session.run(start.iter().chain(&timer))?;
+        let script = SecretSlice::from(GO_BACK.as_bytes().to_vec());
+        session.run_with_input(start.iter().chain(&timer), script)?;
         let armed = Armed { old: old.to_owned(), at: Instant::now() + after };
         self.state().armed.insert(name.clone(), armed);
         Ok(format!("it goes back to {} in {} s unless it passes its gate", short(old), after.as_secs()))
@@ -123,9 +130,12 @@ impl Run<'_> {
         self.state().stays.remove(name);
         self.state().unproven.remove(name);
         let Some(armed) = self.state().armed.get(name).cloned() else { return Ok(()) };
-        session.run(["systemctl", "stop", TIMER])?;
+        let said = session.run(["sh", "-c", DISARM, "sh", TIMER, SERVICE, host::RUNNING])?.text();
         let wanted = self.state().built.get(name).map(|built| built.system.clone());
-        if is_active(session, SERVICE)? || host::systems(session)?.running != wanted {
+        let stays = said.split_once('\n').is_some_and(|(service, running)| {
+            !is_active_state(service) && Some(running) == wanted.as_deref()
+        });
+        if !stays {
             let message = format!("{name} took longer than it had, and goes back to {}", short(&armed.old));
             return Err(Failure::new(Kind::Activation, message)
                 .hint("--activation-timeout and --gate-timeout give it more time".to_owned()));
@@ -209,7 +219,7 @@ impl Run<'_> {
 
     /// A deploy that was killed left its timer behind: what it wanted is not waited for, the host goes back first.
     pub(super) fn finish_rollback(&self, name: &HostName, session: &Session) -> Result<Option<String>> {
-        if !is_active(session, TIMER)? && !is_active(session, SERVICE)? {
+        if !any_active(session, &[TIMER, SERVICE])? {
             return Ok(None);
         }
         let what = session.run(["systemctl", "show", "--property", "ExecStart", "--value", SERVICE])?.text();
@@ -255,8 +265,18 @@ fn step_back(session: &Session, armed: &Armed, begun: &mut bool) -> Result<bool>
 }
 
 pub(super) fn is_active(session: &Session, unit: &str) -> Result<bool> {
-    let state = session.run(["systemctl", "show", "--property", "ActiveState", "--value", unit])?.text();
-    Ok(["active", "activating", "deactivating", "reloading"].contains(&state.as_str()))
+    any_active(session, &[unit])
+}
+
+/// systemctl gives each its line, and an empty one between two.
+fn any_active(session: &Session, units: &[&str]) -> Result<bool> {
+    let ask = ["systemctl", "show", "--property", "ActiveState", "--value"];
+    let states = session.run(ask.iter().chain(units))?.text();
+    Ok(states.lines().any(is_active_state))
+}
+
+fn is_active_state(state: &str) -> bool {
+    ["active", "activating", "deactivating", "reloading"].contains(&state)
 }
 
 fn is_system(word: &str) -> bool {

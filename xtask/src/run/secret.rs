@@ -10,9 +10,9 @@ use super::{Run, gate, host};
 use crate::failure::Result;
 
 /// Where agenix puts an agent's token.
-pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
+pub(crate) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
 /// Where agenix puts a server's token.
-pub(super) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
+pub(crate) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 
 /// systemd gives a unit 90 s to stop and as many to start.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(180);
@@ -54,7 +54,11 @@ impl Run<'_> {
         again: bool,
         before: &TokenState,
     ) -> Result<()> {
-        let session = self.open_fresh(name)?;
+        // Without a token before there is nothing to compare, and on other hosts than agents nothing at all.
+        if before.digest.is_none() {
+            return Ok(());
+        }
+        let session = self.since_activation(name)?;
         let after = self.token_on(name, &session)?;
         let (Some(old), Some(new)) = (&before.digest, &after.digest) else { return Ok(()) };
         let changed = old != new && before.started == after.started;
@@ -62,6 +66,8 @@ impl Run<'_> {
         if changed || missed {
             let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
             session.run_within(RESTART_TIMEOUT, ["systemctl", "restart", &unit])?;
+            // A gate is to see that the host is reached as it is now.
+            self.state().fresh.remove(name);
         }
         Ok(())
     }

@@ -68,8 +68,7 @@ impl Run<'_> {
     /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? nixos-rebuild says
     /// in one such case that it is done.
     pub(super) fn was_cut_off(&self, name: &HostName, system: &str, since: &str) -> Result<bool> {
-        let session = self.state().fresh.get(name).cloned();
-        let session = session.map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)?;
+        let session = self.since_activation(name)?;
         let since = format!("--since=@{since}");
         for _ in 0..JOURNAL_LOOKS {
             let ask = ["journalctl", "--identifier=nixos", "--output=cat", "--no-pager", &since];

@@ -89,7 +89,7 @@ impl Run<'_> {
         check_role(server, &token)?;
         if self.repository.has(&path) {
             let bytes = self.repository.read_secret(&path)?;
-            let same = self.read_token(&path, &bytes)?.agrees_with(&token);
+            let same = self.read_token(&path, &bytes)?.agrees(&token);
             if same && agrees(&bytes, &readers)? {
                 self.put_into_snapshot(path.as_str(), &bytes, progress)?;
                 return skipped(format!("{path} holds {server}'s already, for {}", names(&readers)));
@@ -133,7 +133,7 @@ pub(super) fn agrees(ciphertext: &[u8], readers: &[Recipient]) -> Result<bool> {
 
 /// Where no agent token is configured, K3s hands out the server's own under its name: an agent with it could join as a
 /// server and read the keys of the cluster's CAs.
-fn check_role(server: &str, token: &Token) -> Result<()> {
+pub(super) fn check_role(server: &str, token: &Token) -> Result<()> {
     if token.role == Some(k3s::Role::Node) {
         return Ok(());
     }

@@ -190,7 +190,7 @@ fn verify_tells_what_is_wrong() {
         );
         expect![[r#"
             error: the host key of maia at maia.mercury is not the pinned one
-            hint: either another machine has its address, or maia was reinstalled, or your ssh_config sends it elsewhere. Compare fingerprints over a path you trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then change ssh_host_key"#]]
+            hint: either another machine has its address, or maia was reinstalled, or your ssh_config sends it elsewhere. Compare fingerprints over a path you trust (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host), then `cargo xtask node pin maia`"#]]
         .assert_eq(&told(4));
         on(lab, "maia", "cp -a /root/ssh/. /etc/ssh/ && systemctl restart sshd.service");
         xtask(lab, &["verify"]).expect(0);

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use crate::support::{Answer, Clone, XTASK, refused, run, run_fed};
 
 /// A clone whose fleet has keys. The admin's is the one in the home folder.
-struct Cluster {
-    clone: Clone,
+pub(crate) struct Cluster {
+    pub(crate) clone: Clone,
     keys: TempDir,
 }
 
@@ -26,7 +26,7 @@ const ALL: &[&str] = &["me", "ocean", "maia"];
 
 impl Cluster {
     /// With these rules besides those of the repository.
-    fn new(rules: &str) -> Self {
+    pub(crate) fn new(rules: &str) -> Self {
         let cluster = Self { clone: Clone::new(), keys: tempfile::tempdir().unwrap() };
         fs::create_dir(cluster.home().join(".ssh")).unwrap();
         for name in ALL {
@@ -47,32 +47,32 @@ impl Cluster {
         cluster
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.keys.path()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.clone.path().join(name)
     }
 
-    fn private(&self, name: &str) -> PathBuf {
+    pub(crate) fn private(&self, name: &str) -> PathBuf {
         self.home().join(name)
     }
 
-    fn key(&self, name: &str) {
+    pub(crate) fn key(&self, name: &str) {
         let file = self.private(name);
         let argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", name, "-f", file.to_str().unwrap()];
         run(&argv, Path::new("/"), &[]).expect(0);
     }
 
     /// Without its comment.
-    fn public(&self, name: &str) -> String {
+    pub(crate) fn public(&self, name: &str) -> String {
         let text = fs::read_to_string(self.private(&format!("{name}.pub"))).unwrap();
         text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
     /// Makes a secret's file, which git knows.
-    fn keep(&self, name: &str, content: &str, readers: &[&str]) {
+    pub(crate) fn keep(&self, name: &str, content: &str, readers: &[&str]) {
         self.keep_as(Format::Binary, name, content, readers);
     }
 
@@ -84,11 +84,11 @@ impl Cluster {
     }
 
     /// The tool, as the admin runs it.
-    fn xtask(&self, args: &[&str]) -> Answer {
+    pub(crate) fn xtask(&self, args: &[&str]) -> Answer {
         self.fed(args, "")
     }
 
-    fn fed(&self, args: &[&str], stdin: &str) -> Answer {
+    pub(crate) fn fed(&self, args: &[&str], stdin: &str) -> Answer {
         self.fed_in("", args, stdin)
     }
 
@@ -98,37 +98,44 @@ impl Cluster {
     }
 
     /// As somebody who has no key at all.
-    fn stranger(&self, args: &[&str], stdin: &str) -> Answer {
+    pub(crate) fn stranger(&self, args: &[&str], stdin: &str) -> Answer {
         let nowhere = tempfile::tempdir().unwrap();
         let home = nowhere.path().to_str().unwrap();
         run_fed(&[&[XTASK], args].concat(), self.clone.path(), &[("HOME", home)], stdin.as_bytes())
     }
 
     #[track_caller]
-    fn refuses(&self, args: &[&str], code: i32, expect: &Expect) {
+    pub(crate) fn refuses(&self, args: &[&str], code: i32, expect: &Expect) {
         refused(self.xtask(args), code, self.clone.path(), expect);
     }
 
-    fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
     }
 
     /// Every file of secrets.
-    fn all(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn all(&self) -> BTreeMap<String, Vec<u8>> {
         let files = fs::read_dir(self.path("secrets")).unwrap().map(|entry| entry.unwrap());
         files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
     }
 
     /// A secret's content, for one of its readers.
     #[track_caller]
-    fn content(&self, name: &str, reader: &str) -> String {
+    pub(crate) fn content(&self, name: &str, reader: &str) -> String {
         let key = if reader == "me" { self.home().join(".ssh/id_ed25519") } else { self.private(reader) };
         let file = self.path(name);
         let argv = ["age", "-d", "-i", key.to_str().unwrap(), file.to_str().unwrap()];
         run(&argv, Path::new("/"), &[]).expect(0).stdout
     }
 
-    fn git_knows(&self) -> String {
+    /// Can this host decrypt it?
+    pub(crate) fn content_is_for(&self, name: &str, reader: &str) -> bool {
+        let (key, file) = (self.private(reader), self.path(name));
+        let argv = ["age", "-d", "-i", key.to_str().unwrap(), file.to_str().unwrap()];
+        run(&argv, Path::new("/"), &[]).code == 0
+    }
+
+    pub(crate) fn git_knows(&self) -> String {
         run(&["git", "ls-files", "secrets"], self.clone.path(), &[]).expect(0).stdout
     }
 }

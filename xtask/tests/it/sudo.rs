@@ -4,6 +4,7 @@ use std::path::Path;
 
 use lab::Lab;
 
+use crate::faults::battery::wait_for;
 use crate::leaks::{Watch, files_with};
 use crate::support::{Answer, Clone, configure, enter_lab, on, run, run_at_terminal, xtask};
 
@@ -28,6 +29,23 @@ fn typing(lab: &Lab, args: &[&str], password: &str) -> Answer {
     run_at_terminal(&argv, &lab.deployer().repository(), &[("TERM", "xterm")], (QUESTION, &keys))
 }
 
+/// Behind the password there is the beat, and the end of it reaches a journalctl that is root's.
+fn follow_to_the_end(lab: &Lab) {
+    let argv = lab.deployer().xtask().args(["logs", "maia", "-f", "-n", "1", "--sudo"]).argv();
+    let line = format!("{} | head -n 1", remote::quote_all(&argv));
+    let argv = ["sh", "-c", &line];
+    let keys = format!("{PASSWORD}\n");
+    let restart = || on(lab, "maia", "sleep 4; systemctl restart k3s.service");
+    let shown = std::thread::scope(|scope| {
+        scope.spawn(restart);
+        let env = [("TERM", "xterm")];
+        run_at_terminal(&argv, &lab.deployer().repository(), &env, (QUESTION, &keys))
+    });
+    assert!(shown.expect(0).stdout.contains(" maia "), "a line");
+    let left = || on(lab, "maia", "pgrep journalctl || true");
+    wait_for("nothing follows on maia", 5, || left().is_empty());
+}
+
 #[test]
 fn who_is_not_root_works_through_sudo() {
     enter_lab("sudo::who_is_not_root_works_through_sudo", fleet, |lab| {
@@ -38,6 +56,11 @@ fn who_is_not_root_works_through_sudo() {
         let again = xtask(lab, &["bootstrap-cluster", "--sudo"]).expect(0);
         again.says("all is well; nothing was changed");
         xtask(lab, &["kubeconfig", "--sudo"]).expect(0);
+        let status = xtask(lab, &["status", "--drift", "--sudo"]).expect(0).stdout;
+        assert_eq!(status.matches("as the flake says").count(), 2, "{status}");
+        assert!(xtask(lab, &["logs", "maia", "--sudo"]).expect(0).stdout.contains(" maia k3s["));
+        let told = xtask(lab, &["status"]).expect(4).stdout;
+        assert!(told.contains("could not be asked") && told.contains("hint: --sudo"), "{told}");
 
         for host in HOSTS {
             let ask = "sed -i 's/NOPASSWD: //' /etc/sudoers && usermod --password \"$(openssl passwd -6 'plain sailing 7')\" deploy";
@@ -50,6 +73,9 @@ fn who_is_not_root_works_through_sudo() {
         assert!(wrong.stdout.contains("does not take the password of deploy"), "{}", wrong.stdout);
 
         let watch = Watch::start();
+        let status = typing(lab, &["status", "--drift", "--sudo"], PASSWORD).expect(0).stdout;
+        assert_eq!(status.matches(QUESTION).count(), 1, "asked once, for the build too: {status}");
+        follow_to_the_end(lab);
         configure(lab, "maia", "environment.etc.changed.text = \"\";");
         let deploy = typing(lab, &["deploy", "--all", "--sudo"], PASSWORD).expect(0);
         assert_eq!(deploy.stdout.matches(QUESTION).count(), 1, "asked once: {}", deploy.stdout);

@@ -24,7 +24,7 @@ impl Janitor {
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let (stdin, alive) = io::pipe()?;
         let (_, stdout) = io::pipe()?;
-        let script = Cmd::new("sh").args(["-c", SCRIPT, "sh"]).arg(folder);
+        let script = Cmd::new("/bin/sh").args(["-c", SCRIPT, "sh"]).arg(folder);
         let process = script.start_between(stdin, stdout).map_err(io::Error::other)?;
         Ok(Self { _process: process, _alive: alive })
     }

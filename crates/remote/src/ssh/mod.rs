@@ -14,6 +14,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -40,9 +41,14 @@ pub struct Host {
 
 /// What all sessions of one run share: a private folder with the known keys and the sockets.
 pub struct Ssh {
+    folder: Arc<Folder>,
+    generations: AtomicUsize,
+}
+
+/// Stays until the last session is closed: by a socket in it.
+struct Folder {
     _janitor: Janitor,
     dir: tempfile::TempDir,
-    generations: AtomicUsize,
 }
 
 /// Why no address of a host gave a session.
@@ -93,7 +99,8 @@ impl Ssh {
         let line = |host: &Host| format!("{} {}\n", host.addresses.join(","), host.key);
         let lines: String = hosts.into_iter().map(line).collect();
         fs::write(dir.path().join("known_hosts"), lines)?;
-        Ok(Self { _janitor: Janitor::of(dir.path())?, dir, generations: AtomicUsize::new(0) })
+        let folder = Arc::new(Folder { _janitor: Janitor::of(dir.path())?, dir });
+        Ok(Self { folder, generations: AtomicUsize::new(0) })
     }
 
     /// Connections of a generation share a folder of sockets. Those of another never meet them.
@@ -102,9 +109,9 @@ impl Ssh {
     /// When the folder cannot be made.
     pub fn generation(&self) -> io::Result<Generation> {
         let number = self.generations.fetch_add(1, Ordering::Relaxed);
-        let dir = self.dir.path().join(number.to_string());
+        let dir = self.folder.dir.path().join(number.to_string());
         fs::create_dir(&dir)?;
-        Ok(Generation { options: self.options(&dir), dir })
+        Ok(Generation { options: self.options(&dir), dir, folder: Arc::clone(&self.folder) })
     }
 
     /// Options of every ssh of this project, those included that nixos-rebuild and nix start: so nothing in them may
@@ -113,7 +120,7 @@ impl Ssh {
         [
             "BatchMode=yes".to_owned(),
             "StrictHostKeyChecking=yes".to_owned(),
-            format!("UserKnownHostsFile={}", self.dir.path().join("known_hosts").display()),
+            format!("UserKnownHostsFile={}", self.folder.dir.path().join("known_hosts").display()),
             "GlobalKnownHostsFile=/dev/null".to_owned(),
             "UpdateHostKeys=no".to_owned(),
             "CheckHostIP=no".to_owned(),
@@ -138,6 +145,7 @@ impl Ssh {
 
 /// Connections that share one login a host.
 pub struct Generation {
+    folder: Arc<Folder>,
     dir: PathBuf,
     options: Vec<String>,
 }
@@ -196,7 +204,8 @@ impl Generation {
             Ok(_) => {
                 let mut options = self.options.clone();
                 options.extend(["-o".to_owned(), "ControlMaster=no".to_owned()]);
-                let link = Link::Master { user: host.user.clone(), address: address.to_owned(), options };
+                let (user, folder) = (host.user.clone(), Arc::clone(&self.folder));
+                let link = Link::Master { user, address: address.to_owned(), options, _folder: folder };
                 Ok(Ok(Session::new(host.name.clone(), link)))
             }
             Err(RunError::Failed { .. }) => Ok(Err(reason(log.path(), address))),

@@ -1,11 +1,14 @@
 //! A connection to one host, and what can be run over it.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretSlice;
 
+use super::Folder;
 use crate::{Cmd, Output, RunError, Sudo, quote_all};
 
 /// A connection to one host, or to this machine itself.
@@ -17,8 +20,17 @@ pub struct Session {
 
 pub(super) enum Link {
     Local,
-    Master { user: String, address: String, options: Vec<String> },
+    Master { user: String, address: String, options: Vec<String>, _folder: Arc<Folder> },
 }
+
+/// Whoever runs a command that goes on by itself is not told of our end by ssh, which passes no signal on: so a reader of
+/// the beat stands beside it, and ends it when the beat does. The command's exit code is that of all of it.
+const FOLLOW: &str = "\
+exec 3<&0
+{ while read -r -t 60 _; do :; done; kill $$; } <&3 3<&- > /dev/null 2>&1 &
+exec \"$@\" < /dev/null 3<&-";
+/// Somebody who forgot about it should not find it next month.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(7 * 86400);
 
 const END_NIX: &str = "\
 sshd=$(ps -o ppid= -p $(ps -o sid= -p $$))
@@ -99,7 +111,7 @@ impl Session {
         };
         let cmd = match &self.link {
             Link::Local => Cmd::new(&argv[0]).args(&argv[1..]),
-            Link::Master { user, address, options } => {
+            Link::Master { user, address, options, .. } => {
                 Cmd::new("ssh").args(options).args(["-l", user, "--", address]).arg(quote_all(&argv))
             }
         };
@@ -153,6 +165,23 @@ impl Session {
         self.told(self.command(argv).run_secret())
     }
 
+    /// Runs `argv` on the host for as long as it goes on by itself, at most a week, what it says copied to `out`; ends it
+    /// there when we are asked to stop, die, or lose the link (then within a minute). Needs bash there. `Ok(Err(_))` when
+    /// `out` takes no more.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn follow<S: AsRef<str>>(
+        &self,
+        argv: impl IntoIterator<Item = S>,
+        out: impl Write + Send + 'static,
+    ) -> Result<io::Result<()>, RunError> {
+        let argv = argv.into_iter().map(|word| word.as_ref().to_owned());
+        let argv = ["bash", "-c", FOLLOW, "bash"].map(str::to_owned).into_iter().chain(argv);
+        let command = self.command(argv).timeout(FOLLOW_TIMEOUT);
+        self.told(command.run_into(out))
+    }
+
     /// 255 is ssh's own exit code: the command may have done anything, or nothing.
     fn told<T>(&self, result: Result<T, RunError>) -> Result<T, RunError> {
         match result {
@@ -186,7 +215,7 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Link::Master { user, address, options } = &self.link {
+        if let Link::Master { user, address, options, .. } = &self.link {
             let exit = Cmd::new("ssh").args(options).args(["-q", "-O", "exit", "-l", user, "--", address]);
             // A master that is gone already is what we want.
             let _ = exit.timeout(Duration::from_secs(2)).run();

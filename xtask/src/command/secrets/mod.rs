@@ -2,7 +2,7 @@
 //! questions.
 
 mod list;
-mod rekey;
+pub(super) mod rekey;
 mod write;
 
 use std::path::Path;

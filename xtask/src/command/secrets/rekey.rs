@@ -14,6 +14,9 @@ use crate::render::Terminal;
 use crate::repository::Repository;
 
 pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Result<()> {
+    if !global.dry_run && agenix::was_cut_off(&repository.folder()?) {
+        repository.put_in_order()?;
+    }
     let fleet = repository.fleet()?;
     let secrets = repository.secrets(repository.rules(&fleet)?)?;
     let rule_of = |file: &Path| -> Result<_> { Ok(secrets.rules().first_of(&names_of(repository, file)?)?) };
@@ -136,7 +139,8 @@ fn refuse(plan: Plan<'_>) -> Result<()> {
     }
 }
 
-fn failure(error: &RekeyError) -> Failure {
+/// A rekey's failure as a person reads it.
+pub(crate) fn failure(error: &RekeyError) -> Failure {
     let kind = match error {
         RekeyError::Stopped => Kind::Interrupted,
         RekeyError::Commit(_) => Kind::Unforeseen,

@@ -15,6 +15,7 @@ K3S_STANDIN_CERT_DAYS      NAME=DAYS,…: how long the certificates of these fil
                            `serving-kubelet`) hold when they are next made, which is then at each start; below zero
                            they are expired.
                            For all others there is K3s' own CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS, else 365.
+K3S_STANDIN_KUBELET_PORT   where a kubelet on a machine of its own listens: elsewhere is as if a firewall had closed 10250
 """
 
 import os
@@ -42,6 +43,9 @@ CLOCK_SKEW = float(_GIVEN.get("K3S_STANDIN_CLOCK_SKEW", "0"))
 NODE_IDENTITY = _GIVEN.get("K3S_STANDIN_NODE_IDENTITY") == "1"
 _CERT_DAYS = dict(one.split("=") for one in _GIVEN.get("K3S_STANDIN_CERT_DAYS", "").split(",") if "=" in one)
 
+# A machine of its own, whose interfaces and ports are this node's and nobody else's.
+HAS_MACHINE = Path("/etc/xtask-rehearsal").exists()
+
 DATA_DIR = "/var/lib/rancher/k3s"
 KUBECONFIG = ETC / "k3s" / "k3s.yaml"
 NODE_PASSWORD = ETC / "node" / "password"
@@ -60,6 +64,7 @@ ETCD_REQUEST = 7.0
 
 HTTPS_PORT = 6443
 BALANCER_PORT = 6444
+KUBELET_PORT = int(_GIVEN.get("K3S_STANDIN_KUBELET_PORT", "10250"))
 CLUSTER_CIDR = "10.42.0.0/16"
 SERVICE_CIDR = "10.43.0.0/16"
 SERVICE_ADDRESS = "10.43.0.1"

@@ -2,7 +2,8 @@
 
 Taints given as flags reach a Node only when it is created; labels are merged into it at each start, added and changed
 but never removed. The Node is NotReady for its first moments, as a real one is until its network is up. A Node that is
-deleted while its kubelet runs stays away until the kubelet restarts. Left out: pods, the kubelet's own port 10250.
+deleted while its kubelet runs stays away until the kubelet restarts. On a machine of its own it also has a port 10250
+and flannel's interface (see `presence`). Left out: pods.
 """
 
 import json
@@ -17,7 +18,7 @@ from common import log, settings
 from common.clock import now, now_micro
 from common.httpclient import Client, Endpoint, Reply, TransportError, Trust
 from common.log import CommandError
-from node import host
+from node import host, presence
 
 _NETWORK_DELAY = 0.7
 _RETRY_PERIOD = 1.0
@@ -44,7 +45,7 @@ class Kubelet:
 
     def __init__(self, node: NodeSettings, endpoint: Endpoint, trust: Trust) -> None:
         """Be this node, against that API server, with a kubelet's certificate."""
-        self._node = node
+        self._node, self._trust = node, trust
         self._api = Client(endpoint, trust, timeout=5.0)
         self._stop = threading.Event()
         self._troubled: set[str] = set()
@@ -57,6 +58,7 @@ class Kubelet:
         """Wait for the container runtime, register, and post heartbeats until stopped."""
         if not self._wait_for_runtime() or not self._register():
             return
+        presence.show(self._trust, self._node.name)
         next_status = time.monotonic() + _NETWORK_DELAY
         while not self._stop.is_set():
             self._try("Failed to update lease", self._renew_lease)
@@ -145,7 +147,7 @@ class Kubelet:
             "allocatable": host.capacity(),
             "capacity": host.capacity(),
             "conditions": _conditions(ready, before or []),
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.KUBELET_PORT}},
             "nodeInfo": host.node_info(settings.VERSION, settings.ARCHITECTURE),
         }
 

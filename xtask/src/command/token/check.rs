@@ -1,0 +1,191 @@
+//! `token check`: do the secret in the repository, the file on the node and what the server accepts agree?
+//!
+//! By a digest over a fresh salt, and by a login with the very token; neither the token nor its password travels.
+
+use agenix::secrecy::ExposeSecret;
+use fleet::{Host, HostName, Role};
+use k3s::Token;
+use k3s::login::{self, Account, Answer};
+use remote::ssh::Session;
+
+use super::{Context, path};
+use crate::cli::{Global, Hosts, TokenOf};
+use crate::command::named_or_cluster;
+use crate::failure::{Failure, Kind, Result};
+use crate::run::{AGENT_SECRET, SERVER_SECRET, digest};
+
+/// What a host says about its token.
+struct Seen {
+    /// Has its file the secret's token? Nothing where the secret does not exist.
+    same: Option<bool>,
+    /// Is there a token in the file?
+    there: bool,
+    login: Answer,
+    /// A server whose agents' token is its own.
+    shares: bool,
+}
+
+/// What is wrong, and what to do.
+struct Finding {
+    host: Option<HostName>,
+    what: String,
+    hint: String,
+}
+
+pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()> {
+    let hosts = named_or_cluster(&context.fleet, &args.hosts)?;
+    let hosts: Vec<&Host> = hosts.into_iter().filter(|host| host.role.is_some()).collect();
+    let secrets =
+        (context.tokens().read(&path(TokenOf::Server))?, context.tokens().read(&path(TokenOf::Agent))?);
+    let mut findings = about_secrets(&secrets);
+    let server = context.first_server()?;
+    if global.dry_run {
+        hosts.iter().for_each(|host| say!("would ask {} for its token", host.name));
+        return Ok(());
+    }
+    let salt = agenix::random_hex(32)?;
+    let answers = context.asker(global)?.each(&hosts, |host, session| {
+        let secret = if host.role == Some(Role::Server) { &secrets.0 } else { &secrets.1 };
+        look(host, session, secret.as_ref(), &salt, server)
+    });
+    let mut unreachable = None;
+    for (host, answer) in hosts.iter().zip(answers) {
+        match answer {
+            Ok(seen) => {
+                let found = about_host(host, &seen, server);
+                tell(global, host, &seen, found.is_empty());
+                findings.extend(found);
+            }
+            Err(failure) => {
+                eprint!("{}", failure.block());
+                unreachable = Some(failure.kind);
+            }
+        }
+    }
+    conclude(global, &findings, unreachable)
+}
+
+fn look(
+    host: &Host,
+    session: &Session,
+    secret: Option<&Token>,
+    salt: &agenix::secrecy::SecretString,
+    server: &Host,
+) -> Result<Seen> {
+    let is_server = host.role == Some(Role::Server);
+    let (file, account) =
+        if is_server { (SERVER_SECRET, Account::Server) } else { (AGENT_SECRET, Account::Node) };
+    let on_host = digest(session, file, salt)?;
+    let here = secret.map(|token| token.digest(salt.expose_secret()));
+    let at = if is_server { None } else { server.node_ip };
+    let asked = session.run(login::argv(account, at, Some(file)));
+    let login = match asked {
+        Ok(output) => login::answer(account, &output.text()),
+        Err(error) if error.code().is_some() => {
+            Answer::Unclear(error.tail().last().cloned().unwrap_or_else(|| error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let shares = is_server && session.run(["test", "-L", k3s::AGENT_TOKEN]).is_ok();
+    let same = here.map(|here| on_host.as_ref() == Some(&here));
+    Ok(Seen { same, there: on_host.is_some(), login, shares })
+}
+
+/// What the secrets alone tell.
+fn about_secrets((server, agent): &(Option<Token>, Option<Token>)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut found =
+        |what: String, hint: &str| findings.push(Finding { host: None, what, hint: hint.to_owned() });
+    for (of, token) in [(TokenOf::Server, server), (TokenOf::Agent, agent)] {
+        if token.is_none() {
+            found(format!("{} does not exist", path(of)), "cargo xtask bootstrap-cluster makes it");
+        }
+    }
+    let Some(agent) = agent else { return findings };
+    let privileged =
+        agent.role == Some(k3s::Role::Server) || server.as_ref().is_some_and(|server| server.agrees(agent));
+    if privileged {
+        let what = format!("{} holds a server's token: agents could join as servers", path(TokenOf::Agent));
+        found(what, "docs/runbook.md, \"A server without an agent token\"");
+    }
+    findings
+}
+
+/// Pure: what is wrong with one host, the cause and not its consequences.
+fn about_host(host: &Host, seen: &Seen, server: &Host) -> Vec<Finding> {
+    let name = &host.name;
+    let of = if host.role == Some(Role::Server) { TokenOf::Server } else { TokenOf::Agent };
+    let mut findings = Vec::new();
+    let mut found = |what: String, hint: String| {
+        findings.push(Finding { host: Some(name.clone()), what, hint });
+    };
+    if seen.shares {
+        let hint = "docs/runbook.md, \"A server without an agent token\"".to_owned();
+        found("it has no agent token: its agents hold its own".to_owned(), hint);
+    }
+    if !seen.there {
+        found(
+            "it has no token: the secret was not decrypted".to_owned(),
+            format!("cargo xtask deploy {name}"),
+        );
+        return findings;
+    }
+    match (&seen.login, of) {
+        (Answer::Accepted, _) if seen.same == Some(false) => {
+            let hint = match of {
+                TokenOf::Server => "cargo xtask token pull takes the server's",
+                TokenOf::Agent => "cargo xtask token sync takes the server's",
+            };
+            found(format!("its token is not that of {}, and the server takes it", path(of)), hint.to_owned());
+        }
+        (Answer::Accepted, _) => {}
+        (Answer::Refused, TokenOf::Server) => found(
+            "its K3s runs with another token than the secret has, and would not start with it again"
+                .to_owned(),
+            "cargo xtask token rotate --server, or put the old secret back".to_owned(),
+        ),
+        (Answer::Refused, TokenOf::Agent) => {
+            found(format!("{} refuses its token", server.name), format!("cargo xtask deploy {name}"));
+        }
+        (Answer::Unclear(said), _) => {
+            found(format!("its token could not be tried: {said}"), "cargo xtask doctor".to_owned());
+        }
+    }
+    findings
+}
+
+fn tell(global: &Global, host: &Host, seen: &Seen, well: bool) {
+    if global.json {
+        let login = match &seen.login {
+            Answer::Accepted => "accepted",
+            Answer::Refused => "refused",
+            Answer::Unclear(_) => "unclear",
+        };
+        let event = serde_json::json!({
+            "event": "token", "host": host.name.as_str(), "as_secret": seen.same, "login": login, "ok": well,
+        });
+        say!("{event}");
+    } else if well {
+        say!("{}  its token is the secret's, and the server takes it", host.name);
+    }
+}
+
+fn conclude(global: &Global, findings: &[Finding], unreachable: Option<Kind>) -> Result<()> {
+    for Finding { host, what, hint } in findings {
+        let host = host.as_ref().map(ToString::to_string);
+        if global.json {
+            say!("{}", serde_json::json!({ "event": "finding", "host": host, "what": what, "hint": hint }));
+        } else {
+            let place = host.map_or(String::new(), |host| format!("{host}: "));
+            eprint!(
+                "{}",
+                Failure::new(Kind::Verification, format!("{place}{what}")).hint(hint.clone()).block()
+            );
+        }
+    }
+    match unreachable {
+        _ if !findings.is_empty() => Err(Failure::told(Kind::Verification)),
+        Some(kind) => Err(Failure::told(kind)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,185 @@
+//! What was found out, before anybody judges it. Plain data: a test writes it down by hand.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use fleet::HostName;
+use k3s::node::Node;
+use k3s::unit::Unit;
+
+use super::reach::Unreached;
+
+/// Everything that the rules look at, beside the fleet itself.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The hosts that were asked.
+    pub(crate) hosts: BTreeMap<HostName, Asked>,
+    /// As the API server tells them; `None` where it was not asked or gave none.
+    pub(crate) nodes: Option<Vec<NodeFacts>>,
+    /// The nodes of hosts that were not asked are nobody's business, and strangers are looked for only among all.
+    pub(crate) is_whole: bool,
+}
+
+/// What came of asking a host.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Answered(Box<HostFacts>),
+    Unreached(Unreached),
+}
+
+impl Facts {
+    pub(crate) fn of(&self, host: &HostName) -> Option<&HostFacts> {
+        match self.hosts.get(host)? {
+            Asked::Answered(facts) => Some(facts),
+            Asked::Unreached(_) => None,
+        }
+    }
+}
+
+/// One host. `None` and an empty list: it could not be seen, which is never a finding by itself.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct HostFacts {
+    /// How many seconds its clock is ahead of ours; below zero, behind. What asking took is not counted.
+    pub(crate) clock: Option<i64>,
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) failed_units: Vec<String>,
+    /// A deploy armed it, and has not disarmed it.
+    pub(crate) rollback_armed: bool,
+    pub(crate) running: Option<String>,
+    pub(crate) boot: Option<String>,
+    pub(crate) interfaces: Vec<String>,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) tailscale: Tailscale,
+    /// What is wrong with it: its unit's state, or that its socket is missing.
+    pub(crate) containerd: Option<String>,
+    /// The rules of NixOS' firewall, where it has one and it can be read.
+    pub(crate) firewall: Option<String>,
+    pub(crate) k3s: Option<K3sFacts>,
+}
+
+/// A host of the cluster.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct K3sFacts {
+    /// The token's file in /run/agenix; `None` if there is none.
+    pub(crate) secret: Option<SecretFile>,
+    pub(crate) token: Option<TokenForm>,
+    /// Of salt and password.
+    pub(crate) digest: Option<String>,
+    /// Is the host a reader of the encrypted file in the repository? `None` where there is no such file yet.
+    pub(crate) is_recipient: Option<bool>,
+    pub(crate) unit: Option<Unit>,
+    /// Its newest lines, oldest first.
+    pub(crate) journal: String,
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) server: Option<ServerFacts>,
+    /// Agents: the way to the server.
+    pub(crate) probe: Option<Probe>,
+    /// From the server to its kubelet: what curl says if it does not get there.
+    pub(crate) kubelet: Option<Result<(), Unanswered>>,
+}
+
+/// A server.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ServerFacts {
+    /// Digest of the token that K3s runs with.
+    pub(crate) token: Option<String>,
+    pub(crate) agent_token: Option<String>,
+    /// What `server/agent-token` is.
+    pub(crate) agent_token_is_link: bool,
+    /// PEM.
+    pub(crate) ca: String,
+    /// As a token holds it; `None` for a bundle of several, whose root is not picked out here.
+    pub(crate) ca_hash: Option<String>,
+    /// `/readyz?verbose`, or why there is none.
+    pub(crate) readyz: String,
+}
+
+/// What is free in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) path: String,
+    pub(crate) mount: String,
+    pub(crate) bytes: u64,
+    /// `None` where the file system makes them as it goes.
+    pub(crate) inodes: Option<u64>,
+}
+
+/// `tailscaled`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Tailscale {
+    #[default]
+    Unseen,
+    Up,
+    /// The unit's state, or tailscale's own.
+    Down(String),
+}
+
+/// A decrypted secret's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretFile {
+    pub(crate) size: u64,
+    pub(crate) mode: String,
+    pub(crate) owner: String,
+}
+
+/// A token without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TokenForm {
+    Empty,
+    Malformed,
+    /// A password alone.
+    Short,
+    /// `K3S10::…`, which is one.
+    K3s10,
+    Full {
+        user: String,
+        /// Empty: none.
+        ca_hash: String,
+    },
+}
+
+/// A line of `k3s certificate check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    pub(crate) file: String,
+    /// Seconds until its end by the clock of whoever deploys; below zero it is over.
+    pub(crate) left: i64,
+    /// K3s' line.
+    pub(crate) line: String,
+}
+
+/// What an agent got from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Probe {
+    /// `100.64.0.6:6443`
+    pub(crate) server: String,
+    pub(crate) reach: Result<(), Unanswered>,
+    pub(crate) login: Login,
+}
+
+/// No answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// A packet was lost, as in a firewall, and not refused.
+    pub(crate) silent: bool,
+    /// curl's words.
+    pub(crate) said: String,
+}
+
+/// The agent's token at the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    Accepted,
+    /// 401, or another status.
+    Refused(String),
+    /// It was not found out.
+    Unknown(String),
+}
+
+/// A node, and what ails it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeFacts {
+    pub(crate) node: Node,
+    /// Conditions that should be False and are not: `DiskPressure` …
+    pub(crate) pressures: Vec<String>,
+}

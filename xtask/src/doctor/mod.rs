@@ -1,0 +1,169 @@
+//! Why it does not work. A pure core, facts in and findings out, between a shell that asks (`look`) and one that prints
+//! (`report`). Each rule looks at one thing and tells all it sees; that a cause and its consequences are one finding is
+//! decided afterwards, by the table in `cause`.
+//!
+//! What could not be seen is no finding: only what was seen to be wrong is one.
+
+mod cause;
+mod cluster;
+mod facts;
+mod look;
+mod network;
+mod reach;
+mod read;
+mod report;
+mod service;
+mod system;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use fleet::{Fleet, Host, HostName, Role};
+
+pub(crate) use cause::{Cause, Weight};
+pub(crate) use facts::{Asked, Facts};
+pub(crate) use look::look;
+pub(crate) use report::print;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// `None`: the cluster's, or this machine's.
+    pub(crate) host: Option<HostName>,
+    pub(crate) cause: Cause,
+    /// A value behind the cause's words.
+    pub(crate) value: Option<String>,
+    /// Lines and values that show it.
+    pub(crate) evidence: Vec<String>,
+    pub(crate) remedy: String,
+}
+
+/// One thing that was looked at and is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Well {
+    pub(crate) host: Option<HostName>,
+    pub(crate) check: &'static str,
+    pub(crate) value: String,
+}
+
+/// All that was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Examination {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) well: Vec<Well>,
+}
+
+/// Judges the facts.
+pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
+    let mut all = Examination::default();
+    let server = fleet.first_server().map(|server| server.name.clone());
+    for host in fleet.hosts.values() {
+        let mut chart = Chart { host, server: server.as_ref(), all: &mut all };
+        match facts.hosts.get(&host.name) {
+            None => continue,
+            Some(Asked::Unreached(why)) => chart.unreached(why),
+            Some(Asked::Answered(seen)) => {
+                system::rules(&mut chart, seen);
+                network::rules(&mut chart, fleet, seen);
+                if let Some(k3s) = &seen.k3s {
+                    let servers =
+                        server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
+                    token::rules(&mut chart, k3s, servers);
+                    service::rules(&mut chart, seen, k3s, is_joined(facts, host));
+                    network::ways(&mut chart, k3s);
+                }
+            }
+        }
+        cluster::node_rules(&mut chart, facts);
+    }
+    cluster::rules(&mut all, fleet, facts);
+    all.findings = without_consequences(fleet, &merged(std::mem::take(&mut all.findings)));
+    all
+}
+
+/// Is its node Ready? Then the journal's older lines are history.
+fn is_joined(facts: &Facts, host: &Host) -> Option<bool> {
+    let nodes = facts.nodes.as_ref()?;
+    Some(nodes.iter().any(|it| it.node.name == host.name.as_str() && it.node.is_ready()))
+}
+
+/// What a rule writes to: the findings of one host.
+pub(crate) struct Chart<'a> {
+    pub(crate) host: &'a Host,
+    server: Option<&'a HostName>,
+    all: &'a mut Examination,
+}
+
+impl Chart<'_> {
+    fn well(&mut self, check: &'static str, value: impl Into<String>) {
+        self.all.well.push(Well { host: Some(self.host.name.clone()), check, value: value.into() });
+    }
+
+    /// `detail` is what the remedy names: a unit, a path, an address.
+    fn found(&mut self, cause: Cause, value: Option<String>, evidence: Vec<String>, detail: &str) {
+        let host = self.host.name.as_str();
+        let remedy = remedy(cause, host, self.server.map_or(host, HostName::as_str), detail);
+        self.all.findings.push(Finding {
+            host: Some(self.host.name.clone()),
+            cause,
+            value,
+            evidence,
+            remedy,
+        });
+    }
+
+    fn unreached(&mut self, why: &reach::Unreached) {
+        let address = self.host.addresses.first().map_or("", fleet::Address::as_str);
+        self.found(why.cause, None, why.evidence.clone(), address);
+        if let (Some(hint), Some(last)) = (&why.hint, self.all.findings.last_mut()) {
+            last.remedy.clone_from(hint);
+        }
+    }
+}
+
+fn remedy(cause: Cause, host: &str, server: &str, detail: &str) -> String {
+    let template = cause.entry().remedy;
+    template.replace("{host}", host).replace("{server}", server).replace("{detail}", detail)
+}
+
+/// One cause that was seen in two ways is one finding, with the evidence of both.
+fn merged(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut merged: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same = |known: &&mut Finding| known.host == finding.host && known.cause == finding.cause;
+        match merged.iter_mut().find(same) {
+            // The cluster has one finding for each stranger.
+            Some(known) if known.host.is_some() => {
+                let new = finding
+                    .evidence
+                    .into_iter()
+                    .filter(|line| !known.evidence.contains(line))
+                    .collect::<Vec<_>>();
+                known.evidence.extend(new);
+            }
+            _ => merged.push(finding),
+        }
+    }
+    merged
+}
+
+/// Leaves out what another finding brings about, be that one left out itself or not: the first cause of a row stays.
+fn without_consequences(fleet: &Fleet, findings: &[Finding]) -> Vec<Finding> {
+    let explains = |one: &Finding, other: &Finding| {
+        let entry = one.cause.entry();
+        let same_host = one.host == other.host && entry.causes.contains(&other.cause);
+        same_host || (entry.as_server.contains(&other.cause) && reaches(fleet, one, other))
+    };
+    let is_first = |finding: &&Finding| !findings.iter().any(|other| explains(other, finding));
+    findings.iter().filter(is_first).cloned().collect()
+}
+
+/// Agents join the first server, and it is asked about the nodes; the other servers matter to servers only.
+fn reaches(fleet: &Fleet, one: &Finding, other: &Finding) -> bool {
+    let is_server = |finding: &Finding| {
+        let host = finding.host.as_ref().and_then(|name| fleet.hosts.get(name));
+        host.is_some_and(|host| host.role == Some(Role::Server))
+    };
+    let is_first = one.host.as_ref() == fleet.first_server().map(|server| &server.name);
+    is_first || (is_server(one) && is_server(other))
+}

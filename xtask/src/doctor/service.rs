@@ -1,0 +1,144 @@
+//! K3s' unit, what its journal says, containerd, certificates, the API server.
+
+use fleet::Role;
+use k3s::journal::{Kind, diagnose};
+use k3s::unit::Unit;
+
+use super::facts::{HostFacts, K3sFacts, Login};
+use super::{Cause, Chart};
+
+/// K3s renews a certificate at a start within 120 days of its end. At 30, nobody restarted it for a quarter of a year.
+const NEAR: i64 = 30 * 86400;
+/// Last lines that are shown.
+const LINES: usize = 3;
+
+/// `joined`: is its node Ready? `None` if nobody could say.
+pub(super) fn rules(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, joined: Option<bool>) {
+    let running = unit(chart, k3s);
+    if !running || joined == Some(false) || joined.is_none() {
+        journal(chart, k3s);
+    }
+    if k3s.unit.is_some() {
+        match &seen.containerd {
+            None => chart.well("containerd", "runs, with its socket"),
+            Some(wrong) => chart.found(Cause::ContainerdDown, None, vec![wrong.clone()], ""),
+        }
+    }
+    if running && !seen.interfaces.is_empty() {
+        if seen.interfaces.iter().any(|name| name == "flannel.1") {
+            chart.well("flannel", "flannel.1 is there");
+        } else {
+            let evidence = format!("it has {}", seen.interfaces.join(" "));
+            chart.found(Cause::FlannelMissing, None, vec![evidence], "");
+        }
+    }
+    certificates(chart, k3s);
+    if running {
+        readyz(chart, k3s);
+    }
+}
+
+fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
+    let Some(unit) = &k3s.unit else {
+        chart.found(Cause::K3sAbsent, None, vec!["neither k3s.service nor k3s-agent.service".to_owned()], "");
+        return false;
+    };
+    if unit.is_active() {
+        chart.well("k3s", format!("{} {}", unit.id, unit.state()));
+        return true;
+    }
+    let mut evidence = vec![format!("{}: {}", unit.id, unit.state())];
+    let cause = stopped(unit);
+    if cause != Cause::K3sStopped {
+        let lines: Vec<&str> = k3s.journal.lines().filter(|line| !is_systemds(line, &unit.id)).collect();
+        evidence.extend(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| line.trim().to_owned()));
+    }
+    chart.found(cause, None, evidence, &unit.id);
+    false
+}
+
+/// What systemd says about a unit stands among the unit's own lines, and says less.
+fn is_systemds(line: &str, unit: &str) -> bool {
+    let said = ["Starting ", "Started ", "Stopping ", "Stopped ", "Failed to start "];
+    let about = |said: &&str| line.strip_prefix(*said).is_some_and(|rest| rest.starts_with(unit));
+    line.strip_prefix(unit).is_some_and(|rest| rest.starts_with(": ")) || said.iter().any(about)
+}
+
+fn stopped(unit: &Unit) -> Cause {
+    match (unit.active.as_str(), unit.sub.as_str()) {
+        ("activating", "auto-restart") | ("failed", _) => Cause::K3sFailed,
+        ("activating" | "reloading", _) => Cause::K3sStarting,
+        _ => Cause::K3sStopped,
+    }
+}
+
+/// A line is believed unless a probe knows better.
+fn journal(chart: &mut Chart, k3s: &K3sFacts) {
+    let Some(told) = diagnose(&k3s.journal) else { return };
+    let reaches = k3s.probe.as_ref().is_some_and(|probe| probe.reach.is_ok());
+    let accepted = k3s.probe.as_ref().is_some_and(|probe| probe.login == Login::Accepted);
+    let cause = match told.kind {
+        Kind::Token if accepted => Cause::StaleToken,
+        Kind::Token => Cause::WrongToken,
+        // The token has become right meanwhile, and K3s still holds the old one.
+        Kind::CaHash if accepted => Cause::StaleToken,
+        Kind::CaHash => Cause::CaMismatch,
+        Kind::NodePassword => Cause::NodePasswordRejected,
+        Kind::Clock => Cause::CertificateNotValid,
+        Kind::Unreachable if reaches => return,
+        Kind::Unreachable => Cause::ServerUnreachable,
+        Kind::Interface => Cause::InterfaceMissing,
+        // The file itself was looked at: it may be there by now.
+        Kind::TokenEmpty | Kind::TokenMissing => return,
+        Kind::DatastoreToken => Cause::ServerTokenChanged,
+        Kind::PasswdNewer => Cause::PasswdNewer,
+    };
+    let detail = match (cause, &k3s.unit) {
+        (Cause::StaleToken, Some(unit)) => unit.id.clone(),
+        _ => "it".to_owned(),
+    };
+    chart.found(cause, None, vec![told.evidence], &detail);
+}
+
+fn certificates(chart: &mut Chart, k3s: &K3sFacts) {
+    for certificate in &k3s.certificates {
+        let cause = match certificate.left {
+            ..0 => Cause::CertificateExpired,
+            0..NEAR => Cause::CertificateNear,
+            _ => continue,
+        };
+        chart.found(cause, None, vec![certificate.line.clone()], "");
+    }
+    let soonest = k3s.certificates.iter().map(|certificate| certificate.left).min();
+    if let Some(left) = soonest.filter(|left| *left >= NEAR) {
+        chart.well(
+            "certificates",
+            format!("the first of {} ends in {} days", k3s.certificates.len(), left / 86400),
+        );
+    }
+}
+
+fn readyz(chart: &mut Chart, k3s: &K3sFacts) {
+    if chart.host.role != Some(Role::Server) {
+        return;
+    }
+    let Some(server) = &k3s.server else { return };
+    // kubectl wraps what the server says about a failure into a sentence, its lines escaped.
+    let lines = server.readyz.replace("\\n", "\n");
+    let is_failed = |line: &&str| line.contains("[-]");
+    let failed: Vec<String> = lines
+        .lines()
+        .filter(is_failed)
+        .map(|line| line[line.find("[-]").unwrap_or(0)..].to_owned())
+        .collect();
+    let etcd = failed.iter().any(|line| line.starts_with("[-]etcd"));
+    if etcd {
+        chart.found(Cause::EtcdFailed, None, failed, "");
+    } else if !failed.is_empty() || !server.readyz.contains("readyz check passed") {
+        let last = server.readyz.lines().next_back().unwrap_or("no answer").to_owned();
+        let evidence = if failed.is_empty() { vec![last] } else { failed };
+        chart.found(Cause::ApiNotReady, None, evidence, "");
+    } else {
+        chart.well("api", "/readyz: ok");
+    }
+}

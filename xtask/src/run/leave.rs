@@ -1,0 +1,131 @@
+//! Taking a node out of its cluster. Each step looks first whether there is something left to do.
+
+use std::time::Duration;
+
+use fleet::{HostName, Role};
+use k3s::node::Node;
+use pipeline::Outcome;
+use remote::ssh::Session;
+
+use super::{Run, changed, done, host, skipped};
+use crate::failure::{Failure, Kind, Result};
+
+/// What kubectl takes beyond the time that it was given.
+const SLACK: u64 = 30;
+/// systemd gives a unit 90 s to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Run<'_> {
+    /// See [`undecidable`]. Members are the fleet's servers that the cluster has as nodes.
+    pub(super) fn can_leave(&self, leaves: &HostName, server: &HostName) -> Result<Outcome> {
+        let nodes = nodes(&self.session(server))?;
+        let node = |name: &str| nodes.iter().find(|node| node.name == name);
+        let Some(leaving) = node(leaves.as_str()) else {
+            return skipped(format!("the cluster has no node {leaves}"));
+        };
+        let servers = self.fleet.with_role(Role::Server).into_iter().filter(|host| host.name != *leaves);
+        let staying: Vec<bool> =
+            servers.filter_map(|host| Some(node(host.name.as_str())?.is_ready())).collect();
+        let well = staying.iter().filter(|is_ready| **is_ready).count();
+        let seen = format!("{well} of the {} servers that stay are Ready", staying.len());
+        match undecidable(leaving.is_ready(), &staying) {
+            None => done(seen),
+            Some(why) => Err(Failure::new(Kind::Verification, format!("{seen}: {why}"))
+                .hint("bring the others back first: cargo xtask verify".to_owned())),
+        }
+    }
+
+    pub(super) fn empty(
+        &self,
+        name: &HostName,
+        server: &HostName,
+        seconds: u64,
+        force: bool,
+    ) -> Result<Outcome> {
+        let session = self.session(server);
+        if !nodes(&session)?.iter().any(|node| node.name == name.as_str()) {
+            return skipped(format!("the cluster has no node {name}"));
+        }
+        let within = Duration::from_secs(seconds.saturating_add(SLACK));
+        match session.run_within(within, k3s::node::drain(name.as_str(), seconds)) {
+            Ok(_) => changed("its pods are gone from it"),
+            Err(error) if force && error.code().is_some() => {
+                changed(format!("not all of its pods went within {seconds} s; gone on with by --force"))
+            }
+            Err(error) => {
+                let is_its = error.code().is_some();
+                let failure = Failure::from(error).during(&format!("failed to drain {name}"));
+                let kind = if is_its { Kind::Verification } else { failure.kind };
+                Err(failure
+                    .of_kind(kind)
+                    .also(format!(
+                        "{name} takes no new pods; to have it back, on {server}: k3s kubectl uncordon {name}"
+                    ))
+                    .hint("--drain-timeout SECONDS gives it longer, --force goes on without".to_owned()))
+            }
+        }
+    }
+
+    /// On NixOS a unit cannot be disabled but by another configuration: /etc is the system's.
+    pub(super) fn stop_k3s(&self, name: &HostName) -> Result<Outcome> {
+        let session = self.session(name);
+        let Some(unit) = host::k3s_unit(&session)? else { return skipped("it has no k3s unit") };
+        if matches!(unit.active.as_str(), "inactive" | "failed") {
+            return skipped(format!("{} does not run", unit.id));
+        }
+        session.run_within(STOP_TIMEOUT, ["systemctl", "stop", &unit.id])?;
+        changed(format!("{} is stopped, until its next boot or deploy", unit.id))
+    }
+
+    pub(super) fn delete_node(&self, name: &HostName, server: &HostName) -> Result<Outcome> {
+        let session = self.session(server);
+        let is_there = nodes(&session)?.iter().any(|node| node.name == name.as_str());
+        session.run(k3s::node::delete(name.as_str()))?;
+        let password = session.run(k3s::node::forget_password(name.as_str()))?.text();
+        match (is_there, password.is_empty()) {
+            (true, _) => changed(format!("{server} knows no node {name} any more")),
+            (false, false) => changed(format!("there was no node {name}; its password is forgotten")),
+            (false, true) => skipped(format!("{server} knows no node {name}")),
+        }
+    }
+}
+
+/// The embedded etcd decides by a majority of its members: of all of them to let one go, and from then on of those that
+/// stay. Why it could not; `staying` says who of them is Ready.
+fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
+    let well = staying.iter().filter(|is_ready| **is_ready).count();
+    let majority = |members: usize| members / 2 + 1;
+    let (members, then) = (staying.len() + 1, majority(staying.len()));
+    let now = majority(members);
+    if well + usize::from(leaves_ready) < now {
+        return Some(format!("etcd needs {now} of its {members} members to let one go"));
+    }
+    (well < then).then(|| format!("etcd would need {then} of them"))
+}
+
+fn nodes(server: &Session) -> Result<Vec<Node>> {
+    let attempt = format!("failed to list the nodes on {}", server.name());
+    let list = server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]);
+    let list = list.map_err(|error| Failure::from(error).during(&attempt))?;
+    k3s::node::parse_list(&list.stdout)
+        .map_err(|error| Failure::new(Kind::Verification, format!("{attempt}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_can_decide_before_and_after() {
+        let cannot = |leaves, staying: &[bool]| undecidable(leaves, staying).is_some();
+        assert!(
+            !cannot(true, &[true]) && !cannot(true, &[true, true]) && !cannot(true, &[true, true, false])
+        );
+        // The one that is down may go: the others are a majority, now and then.
+        assert!(!cannot(false, &[true, true]) && !cannot(false, &[true, true, true]));
+        // Two members decide nothing without each other; of three, one that is well is not enough.
+        assert!(cannot(false, &[true]) && cannot(true, &[false]));
+        assert!(cannot(true, &[true, false]) && cannot(false, &[true, false]));
+        assert!(cannot(true, &[true, true, false, false]));
+    }
+}
