@@ -43,6 +43,15 @@ impl Aim {
     pub(super) fn activates(self) -> bool {
         matches!(self.goal, Goal::Switch | Goal::Test)
     }
+
+    pub(super) fn reboots(self) -> bool {
+        self.reboot && matches!(self.goal, Goal::Switch | Goal::Boot)
+    }
+
+    /// Is a host away for a while?
+    pub(super) fn touches(self) -> bool {
+        self.activates() || self.reboots()
+    }
 }
 
 /// The plan that takes these hosts to the goal. `hosts` may be in any order; the plan is in the cluster's.
@@ -60,7 +69,7 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
         about,
         Action::Preflight { hosts: names(hosts.iter().copied()), goal, token },
     )];
-    let ask = Ask { servers: aim.activates() || aim.reboot, builders: true };
+    let ask = Ask { servers: aim.touches(), builders: true };
     let changes = !matches!(goal, Goal::Build | Goal::DryActivate);
     let connect = with_consulted(fleet, hosts, ask);
     let connect = connect
@@ -287,7 +296,7 @@ mod tests {
             repository: repository[snapshot]
             build: atoll[build]
             cluster: cluster[k3s]
-            server: atoll[quorum, datastore, drain, boot default, reboot, verify, uncordon]"#]]
+            server: atoll[quorum, datastore, drain, boot default, reboot, verify, uncordon, labels]"#]]
         .assert_eq(&outline_of(SEVERAL, &["atoll"], aim).join("\n"));
         // Any server knows the nodes, and none is touched.
         let aim = Aim { drain: Some(60), ..Aim::new(Goal::Test, Token::Expect) };

@@ -9,8 +9,7 @@ use crate::cli::Goal;
 /// Test first, then boot: a host's boot default never points at a system that failed its gate. Before it whatever has to
 /// be so while the host is away.
 pub(super) fn host_steps(fleet: &Fleet, host: &Host, aim: Aim) -> Vec<Step<Action>> {
-    let reboots = aim.reboot && matches!(aim.goal, Goal::Switch | Goal::Boot);
-    let is_away = aim.activates() || reboots;
+    let (reboots, is_away) = (aim.reboots(), aim.touches());
     let drain = aim.drain.filter(|_| is_away && host.role.is_some());
     let mut steps = Vec::new();
     if is_away && host.role == Some(Role::Server) {
@@ -61,7 +60,7 @@ fn server_steps(fleet: &Fleet, host: &Host, reboot: bool) -> Vec<Step<Action>> {
 
 /// After its gate, where K3s runs with what fleet.toml says.
 pub(super) fn labels_step(host: &Host, aim: Aim) -> Option<Step<Action>> {
-    if host.role.is_none() || !aim.activates() {
+    if host.role.is_none() || !aim.touches() {
         return None;
     }
     let named = |what: &str, list: &[String]| match list {

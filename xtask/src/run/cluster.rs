@@ -22,9 +22,12 @@ impl Run<'_> {
 
     /// Those that the plan reached, the first server in front.
     fn reached_servers(&self) -> Vec<HostName> {
-        let state = self.state();
         let servers = self.fleet.with_role(Role::Server).into_iter();
-        servers.map(|server| server.name.clone()).filter(|name| state.sessions.contains_key(name)).collect()
+        servers.map(|server| server.name.clone()).filter(|name| self.is_reached(name)).collect()
+    }
+
+    pub(super) fn is_reached(&self, name: &HostName) -> bool {
+        self.state().sessions.contains_key(name)
     }
 
     /// A server that knows about this host: the first *other* one that is well. Without one, a server is asked itself, and

@@ -30,13 +30,14 @@ sync \"$1/token\" \"$1\"";
 /// that is what sqlite repairs when it opens them. K3s writes every few seconds: it is tried until a copy falls between.
 const COPY: &str = "\
 set -eu; umask 077; mkdir -p \"$1\"
+trap 'rm -rf \"$1\"' EXIT
 db=/var/lib/rancher/k3s/server/db/state.db
 same() { if [ -e \"$db-wal\" ]; then cmp -s \"$db-wal\" \"$1/state.db-wal\"; else ! [ -e \"$1/state.db-wal\" ]; fi; }
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   rm -f \"$1/state.db\" \"$1/state.db-wal\"
   if [ -e \"$db-wal\" ]; then cp --reflink=auto \"$db-wal\" \"$1/state.db-wal\"; fi
   cp --reflink=auto \"$db\" \"$1/state.db\"
-  if same \"$1\"; then sync \"$1\"/* \"$1\"; exit 0; fi
+  if same \"$1\"; then sync \"$1\"/* \"$1\"; trap - EXIT; exit 0; fi
   sleep 0.3
 done
 echo 'K3s wrote to the datastore during each of 20 attempts' >&2

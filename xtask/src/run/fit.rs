@@ -29,10 +29,14 @@ pub(super) struct NewK3s {
 
 impl Run<'_> {
     pub(super) fn fit(&self, hosts: &[HostName]) -> Result<Outcome> {
-        let mut asked = hosts.to_vec();
+        // A host may be missing that the run goes on without.
+        let hosts: Vec<HostName> = hosts.iter().filter(|name| self.is_reached(name)).cloned().collect();
         let servers = self.fleet.with_role(Role::Server);
-        let more = servers.iter().map(|server| &server.name).filter(|name| !hosts.contains(name));
-        asked.extend(more.filter(|name| self.state().sessions.contains_key(*name)).cloned());
+        let mut asked = hosts.clone();
+        let deploys_server = hosts.iter().any(|name| self.host(name).role == Some(Role::Server));
+        let more =
+            servers.iter().map(|server| &server.name).filter(|name| deploys_server && !hosts.contains(name));
+        asked.extend(more.filter(|name| self.is_reached(name)).cloned());
         let read = each(&asked, |name| {
             let built = self.state().built.get(name).map(|built| built.system.clone());
             self.ask(name, |session| starts(session, built.as_deref()))
@@ -42,8 +46,10 @@ impl Run<'_> {
         for (name, starts) in &starts {
             self.note_new_k3s(name, starts);
         }
-        self.settings_agree(&starts)?;
-        self.versions_follow(hosts, &starts)
+        if deploys_server {
+            self.settings_agree(&starts)?;
+        }
+        self.versions_follow(&hosts, &starts)
     }
 
     /// For the copy of the datastore, which is made just before the server is touched.

@@ -1,5 +1,7 @@
 //! Before a server is touched: the others have to be well, and enough of them for etcd to have its majority.
 
+use std::time::{Duration, Instant};
+
 use fleet::{HostName, Role};
 use k3s::node::Node;
 use k3s::quorum::{self, Member};
@@ -9,6 +11,11 @@ use remote::ssh::Session;
 use super::cluster::{self, each};
 use super::{Run, done, gate, host, skipped};
 use crate::failure::{Failure, Kind, Result};
+
+/// Where all servers answer, the conditions of their Nodes are what lags behind: K3s looks every 15 s, and the server before
+/// this one may just have been restarted.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_secs(1);
 
 /// How another server is.
 enum Seen {
@@ -27,16 +34,25 @@ impl Run<'_> {
         let servers = self.fleet.with_role(Role::Server);
         let others: Vec<HostName> =
             servers.iter().map(|server| server.name.clone()).filter(|other| other != name).collect();
-        let seen: Vec<(HostName, Seen)> =
-            others.iter().cloned().zip(each(&others, |other| self.see(other))).collect();
-        if remote::interrupted() {
-            return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
+        let start = Instant::now();
+        loop {
+            let seen: Vec<(HostName, Seen)> =
+                others.iter().cloned().zip(each(&others, |other| self.see(other))).collect();
+            if remote::interrupted() {
+                return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
+            }
+            let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well));
+            let nodes = knows.map(|(other, _)| self.ask(other, cluster::nodes)).transpose()?;
+            self.refuse_second_cluster(name, nodes.as_deref())?;
+            let is_down = seen.iter().any(|(_, seen)| matches!(seen, Seen::Trouble(_)));
+            match quorum::without(name.as_str(), &self.members(name, &seen, nodes.as_deref())) {
+                Ok(evidence) => return done(evidence),
+                Err(lines) if is_down || start.elapsed() > PATIENCE => {
+                    return Err(refusal(name, &seen, lines));
+                }
+                Err(_) => std::thread::sleep(POLL),
+            }
         }
-        let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well));
-        let nodes = knows.map(|(other, _)| self.ask(other, cluster::nodes)).transpose()?;
-        self.refuse_second_cluster(name, nodes.as_deref())?;
-        let members = self.members(name, &seen, nodes.as_deref());
-        quorum::without(name.as_str(), &members).map_err(|lines| refusal(name, &seen, lines)).and_then(done)
     }
 
     fn see(&self, name: &HostName) -> Seen {

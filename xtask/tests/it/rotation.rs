@@ -34,11 +34,7 @@ fn both_tokens_are_rotated() {
 
         let watch = Watch::start();
         let run = xtask(lab, &["token", "rotate", "--server"]).expect(0);
-        assert!(
-            run.line("done  ocean  back up").contains("copied to "),
-            "{}",
-            run.stderr
-        );
+        assert!(run.line("done  ocean  back up").contains("copied to "), "{}", run.stderr);
         let next = token(SERVER_TOKEN);
         assert!(next != server && token(AGENT_TOKEN) == agent);
         let kept = "cd /var/lib/rancher/xtask/before-rotation-*; cat token; stat -c %a *";
