@@ -15,56 +15,56 @@ fn what_is_wrong_with_fleet_toml_is_told_with_its_line() {
         "labels = ",
         "lables = ",
         &expect![[r#"
-        error: hosts/fleet.toml:44: unknown field `lables`, expected one of `role`, `node_ip`, `addresses`, `build_on`, `ssh_host_key`, `taints`, `labels`, `tls_sans`, `node_ports`, `tags`, `system`
-        hint: did you mean `labels`?
-    "#]],
+            error: hosts/fleet.toml:45: unknown field `lables`, expected one of `role`, `node_ip`, `addresses`, `ssh_user`, `build_on`, `ssh_host_key`, `taints`, `labels`, `tls_sans`, `node_ports`, `tags`, `system`
+            hint: did you mean `labels`?
+        "#]],
     );
     check(
         "role = \"agent\"",
         "role = \"worker\"",
         &expect![[r#"
-        error: hosts/fleet.toml:39: unknown variant `worker`, expected `server` or `agent`
-        hint: known here: server, agent
-    "#]],
+            error: hosts/fleet.toml:40: unknown variant `worker`, expected `server` or `agent`
+            hint: known here: server, agent
+        "#]],
     );
     check(
         "addresses = [\"maia",
         "addresses = 5 # [\"maia",
         &expect![[r#"
-        error: hosts/fleet.toml:41: invalid type: integer `5`, expected a sequence
-    "#]],
+            error: hosts/fleet.toml:42: invalid type: integer `5`, expected a sequence
+        "#]],
     );
     check(
         "[hosts.maia]",
         "[hosts.\"-oProxyCommand=x\"]",
         &expect![[r#"
-        error: hosts/fleet.toml:38: hosts.-oProxyCommand=x: `-oProxyCommand=x` is not a host name: lower-case letters, digits and inner dashes, at most 63
-        hint: rename the table; the name is also the host's DNS label
-    "#]],
+            error: hosts/fleet.toml:39: hosts.-oProxyCommand=x: `-oProxyCommand=x` is not a host name: lower-case letters, digits and inner dashes, at most 63
+            hint: rename the table; the name is also the host's DNS label
+        "#]],
     );
     check(
         "addresses = [\"maia.mercury\"",
         "addresses = [\"-oProxyCommand=x\"",
         &expect![[r#"
-        error: hosts/fleet.toml:41: hosts.maia.addresses: `-oProxyCommand=x` is not an address: a DNS name or an IP address is
-        hint: write it without a user (that is ssh_user) or a port
-    "#]],
+            error: hosts/fleet.toml:42: hosts.maia.addresses: `-oProxyCommand=x` is not an address: a DNS name or an IP address is
+            hint: write it without a user (that is ssh_user) or a port
+        "#]],
     );
     check(
         "node_ip = \"100.64.0.5\"",
         "node_ip = \"100.64.0.6\"",
         &expect![[r#"
-        error: hosts/fleet.toml:34: hosts.ocean.node_ip: 100.64.0.6 is the node_ip of maia already
-        hint: give each node an address of its own
-    "#]],
+            error: hosts/fleet.toml:35: hosts.ocean.node_ip: 100.64.0.6 is the node_ip of maia already
+            hint: give each node an address of its own
+        "#]],
     );
     check(
         "node_ip = \"100.64.0.5\"",
         "node_ip = \"192.168.1.5\"",
         &expect![[r#"
-        error: hosts/fleet.toml:40: hosts.maia.node_ip: 192.168.1.5 is outside of cluster.network (100.64.0.0/10)
-        hint: give the host's address in the mesh
-    "#]],
+            error: hosts/fleet.toml:41: hosts.maia.node_ip: 192.168.1.5 is outside of cluster.network (100.64.0.0/10)
+            hint: give the host's address in the mesh
+        "#]],
     );
     check(
         "role = \"agent\"\n",
@@ -78,17 +78,17 @@ fn what_is_wrong_with_fleet_toml_is_told_with_its_line() {
         "build_on = \"target\"\ntaints",
         "build_on = \"ocaen\"\ntaints",
         &expect![[r#"
-        error: hosts/fleet.toml:42: hosts.maia.build_on: there is no host `ocaen` in hosts/fleet.toml
-        hint: did you mean `ocean`?
-    "#]],
+            error: hosts/fleet.toml:43: hosts.maia.build_on: there is no host `ocaen` in hosts/fleet.toml
+            hint: did you mean `ocean`?
+        "#]],
     );
     check(
         "NoSchedule",
         "NoShedule",
         &expect![[r#"
-        error: hosts/fleet.toml:43: hosts.maia.taints: `ncrmro.com/region=us-south-2:NoShedule` is not of the right form
-        hint: key=value:NoSchedule, or PreferNoSchedule, or NoExecute
-    "#]],
+            error: hosts/fleet.toml:44: hosts.maia.taints: `ncrmro.com/region=us-south-2:NoShedule` is not of the right form
+            hint: key=value:NoSchedule, or PreferNoSchedule, or NoExecute
+        "#]],
     );
     check(
         "[admins]",
