@@ -4,7 +4,7 @@ use agenix::secrecy::ExposeSecret;
 use agenix::{Identities, Recipient, Rule, Rules, SecretPath};
 use k3s::Token;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::repository::Repository;
 
 /// What reads and writes them.
@@ -46,6 +46,25 @@ impl Tokens<'_> {
         let ciphertext = agenix::encrypt(token.expose().as_bytes(), &self.readers(path)?, format)?;
         self.repository.write_secret(path, &ciphertext, self.rules)
     }
+}
+
+/// A token that a file of a server holds.
+pub(crate) fn parse(text: &[u8], what: &str, server: &str) -> Result<Token> {
+    Token::parse(text)
+        .map_err(|error| Failure::new(Kind::Verification, format!("{what} of {server} is none: {error}")))
+}
+
+/// Where no agent token is configured, K3s hands out the server's own under its name: an agent with it could join as a
+/// server and read the keys of the cluster's CAs.
+pub(crate) fn require_nodes(server: &str, token: &Token) -> Result<()> {
+    if token.role == Some(k3s::Role::Node) {
+        return Ok(());
+    }
+    let message =
+        format!("the agent token of {server} is {token}, not a node's: agents would get a server's rights");
+    let hint =
+        "the server ran without an agent token before: docs/runbook.md, \"A server without an agent token\"";
+    Err(Failure::new(Kind::Verification, message).hint(hint.to_owned()))
 }
 
 /// 32 random bytes as hex: short, since the CA that a full token names may not exist yet.

@@ -69,7 +69,7 @@ causes! {
         causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     WrongHostKey Error "wrong-host-key": "its host key is not the pinned one",
         seen "ssh, with the key of fleet.toml",
-        do "compare at its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; then cargo xtask init --host {host}={detail}",
+        do "compare at its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; then cargo xtask node pin {host}",
         causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     LoginRefused Error "login-refused": "it refuses the login",
         seen "ssh", do "ssh-add -l; is one of these keys in [admins], and was {host} deployed with it?",

@@ -51,7 +51,7 @@ impl Run<'_> {
             let path = access::token_of(role);
             self.token_is_readable(&path, seen_to)?;
             if role == Role::Agent && seen_to && self.repository.has(&path) {
-                self.read_token(&path, &self.repository.read_secret(&path)?)?;
+                self.tokens().decrypt(&path, &self.repository.read_secret(&path)?)?;
             }
         }
         if self.has_several_servers() && has(Role::Server) {
@@ -70,7 +70,7 @@ impl Run<'_> {
         if !self.repository.has(path) {
             return Err(Failure::configuration(format!("{path} does not exist")).hint(bootstrap("makes it")));
         }
-        if !agrees(&self.repository.read_secret(path)?, &self.readers(path)?)? {
+        if !agrees(&self.repository.read_secret(path)?, &self.tokens().readers(path)?)? {
             let message = format!("the readers of {path} are not those of secrets.nix");
             return Err(Failure::configuration(message).hint(bootstrap("encrypts it anew")));
         }

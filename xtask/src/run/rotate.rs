@@ -267,7 +267,7 @@ impl Run<'_> {
         };
         let token = self.token_in(&self.session(server), file)?;
         if of == Rotated::Agent {
-            super::token::check_role(server.as_str(), &token)?;
+            tokens::require_nodes(server.as_str(), &token)?;
         }
         Ok(token)
     }

@@ -8,7 +8,7 @@ use crate::cli::{Global, Goal, TokenOf, TokenSync};
 use crate::command::deploy::{asked, execute};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Aim;
-use crate::tokens::names;
+use crate::tokens::{names, require_nodes};
 
 /// The servers' own token, in its full form: with the CA's hash, by which a server that joins knows the cluster.
 pub(super) fn pull(global: &Global, context: &Context) -> Result<()> {
@@ -44,7 +44,7 @@ pub(super) fn sync(global: &Global, context: &Context, args: &TokenSync) -> Resu
     }
     let session = context.asker(global)?.session(server)?;
     let token = token_at(&session, k3s::AGENT_TOKEN, "the agent token")?;
-    require_nodes(server, &token)?;
+    require_nodes(server.name.as_str(), &token)?;
     replace(global, context, TokenOf::Agent, &token, server)?;
     if !global.json && !agents.is_empty() {
         say!("the agents get it with their next deploy: cargo xtask deploy {}", list(&agents));
@@ -54,20 +54,6 @@ pub(super) fn sync(global: &Global, context: &Context, args: &TokenSync) -> Resu
 
 fn list(hosts: &[&Host]) -> String {
     hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-/// Where no agent token is configured, K3s hands out the servers' own under its name.
-pub(crate) fn require_nodes(server: &Host, token: &Token) -> Result<()> {
-    if token.role == Some(k3s::Role::Node) {
-        return Ok(());
-    }
-    let message = format!(
-        "the agent token of {} is {token}, not a node's: agents would get a server's rights",
-        server.name
-    );
-    let hint =
-        "the server ran without an agent token before: docs/runbook.md, \"A server without an agent token\"";
-    Err(Failure::new(Kind::Verification, message).hint(hint.to_owned()))
 }
 
 /// Only if it differs: git has no use for a new ciphertext of the same token.
