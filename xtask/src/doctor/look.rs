@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use agenix::Recipient;
 use agenix::secrecy::{ExposeSecret, SecretSlice};
 use fleet::{Fleet, Host, HostName, Role};
-use k3s::unit::{self, Unit};
+use k3s::unit::Unit;
 use remote::RunError;
 use remote::ssh::Session;
 
@@ -18,6 +18,7 @@ use crate::access::token_of;
 use crate::ask::Asker;
 use crate::failure::Result;
 use crate::repository::Repository;
+use crate::run::{journal_since, k3s_unit};
 
 /// Where agenix puts an agent's token.
 pub(super) const AGENT_SECRET: &str = "/run/agenix/k3s-agent-token";
@@ -71,9 +72,7 @@ fn look_at(
     let said = session.run_with_input(["sh", "-c", LOOK, "sh", secret, role], salt)?.text();
     let mut seen = read::host(&said, host.role.is_some(), (asked, SystemTime::now()));
     if let Some(k3s) = &mut seen.k3s {
-        let mut argv = vec!["systemctl", "show", "--timestamp=unix", "--property", unit::PROPERTIES];
-        argv.extend(unit::CANDIDATES);
-        k3s.unit = unit::parse(&session.run(argv)?.text());
+        k3s.unit = k3s_unit(session)?;
         if let Some(unit) = &k3s.unit {
             k3s.journal = journal(session, unit)?;
         }
@@ -88,19 +87,7 @@ fn journal(session: &Session, unit: &Unit) -> std::result::Result<String, RunErr
         Some(since) if since + RECENT > now => format!("@{since}"),
         _ => format!("-{RECENT}s"),
     };
-    let argv = [
-        "journalctl",
-        "--unit",
-        &unit.id,
-        "--since",
-        &since,
-        "--lines",
-        "200",
-        "--no-pager",
-        "--output",
-        "cat",
-    ];
-    Ok(session.run(argv)?.text())
+    journal_since(session, &unit.id, &since)
 }
 
 /// By the header of the encrypted file, without a key. A file that does not exist yet, or is none, is `check`'s to tell.

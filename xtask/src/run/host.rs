@@ -64,7 +64,7 @@ pub(super) fn failed_units(session: &Session) -> Result<Vec<String>, RunError> {
 }
 
 /// The K3s unit, if there is one.
-pub(super) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
+pub(crate) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
     let mut argv = vec!["systemctl", "show", "--timestamp=unix", "--property", unit::PROPERTIES];
     argv.extend(unit::CANDIDATES);
     Ok(unit::parse(&session.run(argv)?.text()))
@@ -75,17 +75,12 @@ pub(super) fn k3s_journal(session: &Session, unit: &Unit) -> Result<String, RunE
     // A unit that is not up has its reason in its last attempts.
     let since =
         unit.since.filter(|_| unit.is_active()).map_or_else(|| "-15min".to_owned(), |at| format!("@{at}"));
-    let argv = [
-        "journalctl",
-        "--unit",
-        &unit.id,
-        "--since",
-        &since,
-        "--lines",
-        "200",
-        "--no-pager",
-        "--output",
-        "cat",
-    ];
+    journal_since(session, &unit.id, &since)
+}
+
+/// A unit's newest lines since then, as journalctl takes a time.
+pub(crate) fn journal_since(session: &Session, unit: &str, since: &str) -> Result<String, RunError> {
+    let argv =
+        ["journalctl", "--unit", unit, "--since", since, "--lines", "200", "--no-pager", "--output", "cat"];
     Ok(session.run(argv)?.text())
 }

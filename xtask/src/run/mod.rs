@@ -31,6 +31,7 @@ mod token;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 pub(crate) use gate::digest;
+pub(crate) use host::{journal_since, k3s_unit};
 #[cfg(test)]
 pub(crate) use look::Kept;
 pub(crate) use look::{Seen, look};
