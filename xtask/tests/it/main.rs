@@ -13,6 +13,7 @@ mod reboot;
 mod refusals;
 mod rollback;
 mod rotation;
+mod runbook;
 mod secrets;
 mod servers;
 mod stand_ins;

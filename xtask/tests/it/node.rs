@@ -12,12 +12,12 @@ use lab::Lab;
 
 use crate::support::{Clone, enter_lab, on, run, run_at_terminal, xtask};
 
-/// A machine `new-agent` of which neither fleet.toml nor the cluster knows: the lab made it for a table that is taken out
-/// of the deployer's copy.
-fn in_lab_with_a_new_machine(test: &str, body: impl FnOnce(&Lab)) {
+/// A machine of which neither fleet.toml nor the cluster knows: the lab made it for a table that is taken out of the
+/// deployer's copy.
+pub(crate) fn in_lab_with_a_new_machine(test: &str, name: &str, body: impl FnOnce(&Lab)) {
     let clone = || {
         let clone = Clone::in_namespace();
-        let table = "\n[hosts.new-agent]\nrole = \"agent\"\nnode_ip = \"100.64.0.7\"\n";
+        let table = format!("\n[hosts.{name}]\nrole = \"agent\"\nnode_ip = \"100.64.0.7\"\n");
         let file = clone.path().join("hosts/fleet.toml");
         fs::write(&file, format!("{}{table}", fs::read_to_string(&file).unwrap())).unwrap();
         clone
@@ -25,7 +25,7 @@ fn in_lab_with_a_new_machine(test: &str, body: impl FnOnce(&Lab)) {
     enter_lab(test, clone, |lab| {
         let file = lab.deployer().repository().join("hosts/fleet.toml");
         let text = fs::read_to_string(&file).unwrap();
-        let at = text.find("\n[hosts.new-agent]").unwrap();
+        let at = text.find(&format!("\n[hosts.{name}]")).unwrap();
         fs::write(&file, &text[..at]).unwrap();
         commit(lab);
         body(lab);
@@ -38,7 +38,7 @@ fn git(lab: &Lab, args: &[&str]) -> String {
     run(&argv, &lab.deployer().repository(), &[]).expect(0).stdout
 }
 
-fn commit(lab: &Lab) {
+pub(crate) fn commit(lab: &Lab) {
     git(lab, &["add", "--all"]);
     git(lab, &["commit", "--quiet", "--message=as it is"]);
 }
@@ -55,7 +55,7 @@ fn started(lab: &Lab, host: &str) -> String {
 
 #[test]
 fn an_agent_is_added_removed_and_added_again() {
-    in_lab_with_a_new_machine("node::an_agent_is_added_removed_and_added_again", |lab| {
+    in_lab_with_a_new_machine("node::an_agent_is_added_removed_and_added_again", "new-agent", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         commit(lab);
         let others = [started(lab, "ocean"), started(lab, "maia")];
@@ -191,27 +191,32 @@ fn a_node_that_is_down_is_removed_by_force_and_what_fails_can_be_taken_up() {
 
 #[test]
 fn an_added_node_that_does_not_deploy_stays_in_the_repository() {
-    in_lab_with_a_new_machine("node::an_added_node_that_does_not_deploy_stays_in_the_repository", |lab| {
-        xtask(lab, &["bootstrap-cluster"]).expect(0);
-        // Its folder is there already, and does not build.
-        let folder = lab.deployer().repository().join("hosts/new-agent");
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("default.nix"), "{ throw \"not yet\" }").unwrap();
-        commit(lab);
-        let add = ["node", "add", "new-agent", "--role", "agent", "--yes"];
-        let answer = xtask(lab, &add)
-            .expect(5)
-            .says("new-agent is in the repository; to go on: cargo xtask deploy new-agent");
-        assert!(
-            answer.stdout.contains("hosts/new-agent is there, and is left as it is"),
-            "{}",
-            answer.stdout
-        );
-        let maia = fs::read_to_string(lab.deployer().repository().join("hosts/maia/default.nix")).unwrap();
-        fs::write(folder.join("default.nix"), maia).unwrap();
-        fs::write(folder.join("k3s.nix"), "{ imports = [ ../common/k3s/agent.nix ]; }\n").unwrap();
-        git(lab, &["add", "--all"]);
-        xtask(lab, &["deploy", "new-agent"]).expect(0);
-        assert_eq!(node_names(lab), ["maia", "new-agent", "ocean"]);
-    });
+    in_lab_with_a_new_machine(
+        "node::an_added_node_that_does_not_deploy_stays_in_the_repository",
+        "new-agent",
+        |lab| {
+            xtask(lab, &["bootstrap-cluster"]).expect(0);
+            // Its folder is there already, and does not build.
+            let folder = lab.deployer().repository().join("hosts/new-agent");
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("default.nix"), "{ throw \"not yet\" }").unwrap();
+            commit(lab);
+            let add = ["node", "add", "new-agent", "--role", "agent", "--yes"];
+            let answer = xtask(lab, &add)
+                .expect(5)
+                .says("new-agent is in the repository; to go on: cargo xtask deploy new-agent");
+            assert!(
+                answer.stdout.contains("hosts/new-agent is there, and is left as it is"),
+                "{}",
+                answer.stdout
+            );
+            let maia =
+                fs::read_to_string(lab.deployer().repository().join("hosts/maia/default.nix")).unwrap();
+            fs::write(folder.join("default.nix"), maia).unwrap();
+            fs::write(folder.join("k3s.nix"), "{ imports = [ ../common/k3s/agent.nix ]; }\n").unwrap();
+            git(lab, &["add", "--all"]);
+            xtask(lab, &["deploy", "new-agent"]).expect(0);
+            assert_eq!(node_names(lab), ["maia", "new-agent", "ocean"]);
+        },
+    );
 }
