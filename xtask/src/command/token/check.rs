@@ -38,6 +38,15 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
     let secrets =
         (context.tokens().read(&path(TokenOf::Server))?, context.tokens().read(&path(TokenOf::Agent))?);
     let mut findings = about_secrets(&secrets);
+    for (of, token) in [(TokenOf::Server, &secrets.0), (TokenOf::Agent, &secrets.1)] {
+        if token.as_ref().is_some_and(Token::is_slip) && !global.json {
+            eprintln!(
+                "note: the token in {} begins with K3S10::, which K3s takes for a part of the password. It works, and is not \
+                 to be mended: that would be another password",
+                path(of)
+            );
+        }
+    }
     let server = context.first_server()?;
     if global.dry_run {
         hosts.iter().for_each(|host| say!("would ask {} for its token", host.name));
