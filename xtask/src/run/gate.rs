@@ -116,7 +116,7 @@ impl Run<'_> {
         }
         if role == Role::Agent {
             findings.extend(token_finding(name, session, AGENT_SECRET, &asked)?);
-        } else if shares {
+        } else if shares && !self.is_rotating() {
             // K3s lets a server join with another one, and it would accept other agents than the rest.
             findings.extend(token_finding(name, session, k3s::AGENT_TOKEN, &asked)?);
         }

@@ -73,7 +73,7 @@ fn following_leaves_nothing_behind(lab: &Lab) {
         wait_for("nothing follows on maia", 5, || journals(lab).is_empty());
     }
     // At a terminal, by the keyboard; errors have their colour.
-    on(lab, "maia", "systemd-run --quiet --wait --unit=red sh -c 'echo \"<3>it is red\"'");
+    on(lab, "maia", "systemd-run --quiet --wait --unit=red sh -c 'echo \"<3>it is\" red'");
     let argv = lab.deployer().xtask().args(["logs", "maia", "-f", "--unit", "red"]).argv();
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let env = [("TERM", "xterm")];

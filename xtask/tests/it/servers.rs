@@ -56,6 +56,7 @@ fn change(lab: &Lab, name: &str, hosts: &[&str]) {
 fn three_servers_from_nothing_through_a_life() {
     enter_lab("servers::three_servers_from_nothing_through_a_life", fleet, |lab| {
         bootstrapped(lab);
+        both_tokens_are_changed_on_all(lab);
         all_get_a_new_version_one_after_the_other(lab);
         nobody_is_touched_while_one_is_down(lab);
         agents_do_without_the_first(lab);
@@ -93,6 +94,27 @@ fn bootstrapped(lab: &Lab) {
     xtask(lab, &["bootstrap-cluster"]).expect(0).says("all is well; nothing was changed");
     assert_eq!(all(lab), before);
     xtask(lab, &["verify"]).expect(0);
+}
+
+fn both_tokens_are_changed_on_all(lab: &Lab) {
+    let on_all = |file: &str| {
+        let tokens =
+            SERVERS.map(|server| on(lab, server, &format!("cat /var/lib/rancher/k3s/server/{file}")));
+        assert!(tokens.iter().all(|token| *token == tokens[0]), "servers with different {file}s");
+        tokens[0].clone()
+    };
+    let (server, agent) = (on_all("token"), on_all("agent-token"));
+    xtask(lab, &["token", "rotate", "--server"]).expect(0);
+    assert!(on_all("token") != server && on_all("agent-token") == agent);
+    xtask(lab, &["token", "check"]).expect(0);
+    xtask(lab, &["token", "rotate", "--agent"]).expect(0);
+    assert_ne!(on_all("agent-token"), agent);
+    xtask(lab, &["token", "check"]).expect(0);
+    // Each starts again, the one that changed the datastore over as well.
+    for server in SERVERS {
+        on(lab, server, "systemctl restart k3s.service");
+        wait_for("verify is content", 60, || xtask(lab, &["verify"]).code == 0);
+    }
 }
 
 fn all_get_a_new_version_one_after_the_other(lab: &Lab) {
