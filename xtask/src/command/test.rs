@@ -51,8 +51,13 @@ const CHECKS: [Check; 5] = [
         argv: &["cargo", "doc", "--quiet", "--workspace", "--no-deps"],
         env: &[("RUSTDOCFLAGS", "--deny warnings")],
     },
-    // Last: its closing lines are what a machine reads. The crates have no documentation tests to close with.
-    Check { name: "tests", argv: &["cargo", "test", "--workspace", "--lib", "--bins", "--tests"], env: &[] },
+    // Last: its closing lines are what a machine reads. The crates have no documentation tests to close with. Most of the
+    // time is spent waiting for machines, so several tests a core go on at once.
+    Check {
+        name: "tests",
+        argv: &["cargo", "test", "--workspace", "--lib", "--bins", "--tests"],
+        env: &[("RUST_TEST_THREADS", "4")],
+    },
 ];
 
 pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {

@@ -199,7 +199,14 @@ impl<'a> Run<'a> {
 
     fn act(&self, action: &Action, progress: &Progress<Failure>) -> Result<Outcome> {
         if remote::interrupted() {
-            return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
+            let failure = Failure::new(Kind::Interrupted, "interrupted before this step");
+            // Between two steps a host may be on a system that has not passed its gate.
+            return match action {
+                Action::Activate { host, .. } | Action::Gate { host } | Action::Reboot { host } => {
+                    self.or_undone(host, Err(failure), progress)
+                }
+                _ => Err(failure),
+            };
         }
         let result = match action {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),

@@ -58,6 +58,16 @@ fn nothing_is_left_running_by_who_is_interrupted() {
         battery.fault("SIGTERM during a build on the host", &terminated, |lab| {
             during_the_build(lab, 2, || send(lab, "TERM"))
         });
+        let before = battery.systems("maia");
+        configure(lab, "maia", "environment.etc.new.text = \"\";");
+        let activated = |said: &str| said.contains("done  maia  activate");
+        let answer = meanwhile(lab, &["deploy", "maia"], activated, || send(lab, "INT")).expect(130);
+        answer.says("note: rolled back: maia runs ");
+        assert_eq!(battery.systems("maia"), before);
+        // Which step it came into is a matter of chance.
+        let happened =
+            "exit code 130: note: rolled back: maia runs maia-26.05-rehearsal again; maia as before";
+        battery.row("ctrl-C between an activation and its gate", "rolled back", happened);
         let units = "systemctl list-units --all --plain --no-legend 'xtask-*' 'nixos-rebuild-*'";
         assert_eq!(on(lab, "maia", units), "");
     });
