@@ -1,0 +1,111 @@
+//! What `secrets` and `token` take.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Hosts;
+
+#[derive(Debug, Args)]
+pub(crate) struct Secrets {
+    #[command(subcommand)]
+    pub(crate) command: SecretsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Change a secret with $EDITOR, or to what comes on standard input
+    ///
+    /// The editor gets a file in memory (a tmpfs), gone when it is closed. If it fails, nothing is changed; if the
+    /// result cannot be encrypted, it is opened again with what you typed.
+    Edit(Content),
+    /// Print a secret on standard output, byte for byte
+    Show {
+        /// The secret's file
+        file: PathBuf,
+    },
+    /// Write a secret without reading what was there: needs no private key
+    #[command(after_help = "\
+Examples:
+  openssl rand -hex 32 | cargo xtask secrets new secrets/restic-password.age
+  cargo xtask secrets new secrets/wifi.age              type it in $EDITOR")]
+    New(Content),
+    /// List the secrets: who can read each, and whether its file agrees with its rule. Needs no private key
+    List,
+    /// Encrypt secrets anew for whom secrets.nix names now: those that need it, all of them or none
+    ///
+    /// A run that was cut off, even by a kill, is undone by the next one.
+    Rekey(Rekey),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token's secret where there is none: 32 random bytes as hex
+    Generate {
+        /// Whose token
+        #[arg(value_name = "WHOSE", default_value = "server")]
+        of: TokenOf,
+    },
+    /// Copy the servers' token from a running server, in its full form with the CA's hash
+    Pull,
+    /// Copy the agents' token from the server into its secret, if it differs
+    Sync(TokenSync),
+    /// Do the secret, the file on each node and what the server accepts agree?
+    ///
+    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only.
+    Check(Hosts),
+    /// Give a running cluster another token: back up, bring it to the servers, change over, restart one by one, try it
+    ///
+    /// Run again after an interruption, it goes on where that stood.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token rotate --agent      what agents join with; agents are deployed with the new one
+  cargo xtask token rotate --server     what servers join with, and the datastore is encrypted with")]
+    Rotate(TokenRotate),
+}
+
+#[derive(Debug, Args)]
+#[group(id = "whose", required = true, multiple = false)]
+pub(crate) struct TokenRotate {
+    /// The servers' token
+    #[arg(long)]
+    pub(crate) server: bool,
+    /// The agents' token
+    #[arg(long)]
+    pub(crate) agent: bool,
+}
+
+/// Whose token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenOf {
+    /// What servers join with
+    Server,
+    /// What agents join with
+    Agent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenSync {
+    /// Deploy the agents with it; those whose token changed get their K3s restarted, once
+    #[arg(long)]
+    pub(crate) deploy: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Content {
+    /// The secret's file, which has a rule in secrets.nix
+    pub(crate) file: PathBuf,
+    /// An empty content is meant
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rekey {
+    /// Also the files that are right already: each gets a new file key
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// These files, and no others
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) only: Vec<PathBuf>,
+}
