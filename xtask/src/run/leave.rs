@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use fleet::{HostName, Role};
-use k3s::node::Node;
 use pipeline::Outcome;
-use remote::ssh::Session;
 
+use super::cluster::nodes;
 use super::{Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
@@ -101,14 +100,6 @@ fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
         return Some(format!("etcd needs {now} of its {members} members to let one go"));
     }
     (well < then).then(|| format!("etcd would need {then} of them"))
-}
-
-fn nodes(server: &Session) -> Result<Vec<Node>> {
-    let attempt = format!("failed to list the nodes on {}", server.name());
-    let list = server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]);
-    let list = list.map_err(|error| Failure::from(error).during(&attempt))?;
-    k3s::node::parse_list(&list.stdout)
-        .map_err(|error| Failure::new(Kind::Verification, format!("{attempt}: {error}")))
 }
 
 #[cfg(test)]
