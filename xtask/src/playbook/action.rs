@@ -63,6 +63,8 @@ pub(crate) enum Action {
     CanLeave { leaves: HostName, server: HostName },
     /// Move the node's pods elsewhere.
     Empty { host: HostName, server: HostName, seconds: u64, force: bool },
+    /// Delete the server's node, and wait until its etcd member is gone as well.
+    LeaveEtcd { host: HostName, server: HostName },
     /// Stop K3s on the host: a kubelet that runs would register its node again.
     StopK3s { host: HostName },
     /// Delete the node, and the password that its name came with.

@@ -44,7 +44,7 @@ pub(crate) fn leave(title: String, leave: &Leave<'_>) -> Plan {
     // Of two members none could decide to let the other go, once that one is stopped.
     if host.role == Some(Role::Server) {
         let about = format!("delete its node on {}: its etcd member goes with it", server.name);
-        steps.push(delete("leave etcd", about));
+        steps.push(Step::new("leave etcd", about, Action::LeaveEtcd { host: name(), server: by() }));
     }
     if !is_down {
         let about = "stop its K3s, or it would register again";

@@ -1,16 +1,22 @@
 //! Taking a node out of its cluster. Each step looks first whether there is something left to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet::{HostName, Role};
+use k3s::unit::Unit;
 use pipeline::Outcome;
 
 use super::cluster::nodes;
+use super::settle;
 use super::{Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
 /// What kubectl takes beyond the time that it was given.
 const SLACK: u64 = 30;
+/// K3s looks for members to remove every so often.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(90);
+/// What a server says once its member is gone.
+const LEFT: &str = "removed from the cluster";
 /// systemd gives a unit 90 s to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -74,6 +80,32 @@ impl Run<'_> {
         }
         session.run_within(STOP_TIMEOUT, ["systemctl", "stop", &unit.id])?;
         changed(format!("{} is stopped, until its next boot or deploy", unit.id))
+    }
+
+    /// Deletes a server's node, with which its etcd member goes, and waits until that server says that it is out: stopped
+    /// before, it would still count, and of two members one alone decides nothing.
+    pub(super) fn leave_etcd(&self, name: &HostName, server: &HostName) -> Result<Outcome> {
+        let reached = self.state().sessions.contains_key(name);
+        let session = reached.then(|| self.session(name));
+        let since = session.as_deref().map(settle::now).transpose()?;
+        let outcome = self.delete_node(name, server)?;
+        let (Some(session), Some(since)) = (session, since) else { return Ok(outcome) };
+        let unit = host::k3s_unit(&session)?.filter(Unit::is_active);
+        let Some(unit) = unit.filter(|_| !matches!(outcome, Outcome::Skipped { .. })) else {
+            return Ok(outcome);
+        };
+        let start = Instant::now();
+        loop {
+            if host::journal_since(&session, &unit.id, &format!("@{since}"))?.contains(LEFT) {
+                return Ok(outcome);
+            }
+            if start.elapsed() > LEAVE_TIMEOUT || remote::interrupted() {
+                let message = format!("{name} does not say that it has left etcd");
+                return Err(Failure::new(Kind::Verification, message)
+                    .hint(format!("on {server}: journalctl -u k3s; then run it again")));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     pub(super) fn delete_node(&self, name: &HostName, server: &HostName) -> Result<Outcome> {

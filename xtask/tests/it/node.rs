@@ -220,3 +220,30 @@ fn an_added_node_that_does_not_deploy_stays_in_the_repository() {
         },
     );
 }
+
+#[test]
+fn a_second_server_is_added_and_removed_again() {
+    in_lab_with_a_new_machine("node::a_second_server_is_added_and_removed_again", "reef", |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        commit(lab);
+        let add = ["node", "add", "reef", "--role", "server", "--yes"];
+        xtask(lab, &add).expect(3).says("first_server");
+        let fleet = lab.deployer().repository().join("hosts/fleet.toml");
+        let text = fs::read_to_string(&fleet).unwrap();
+        fs::write(&fleet, text.replacen("# first_server", "first_server", 1)).unwrap();
+        commit(lab);
+        let added = xtask(lab, &add).expect(0);
+        assert!(added.stdout.contains("secrets/k3s-server-token.age  +reef\n"), "{}", added.stdout);
+        assert_eq!(node_names(lab), ["maia", "ocean", "reef"]);
+        xtask(lab, &["verify"]).expect(0);
+        xtask(lab, &["token", "check"]).expect(0);
+        let voters = "k3s kubectl get nodes -l node-role.kubernetes.io/etcd=true --no-headers | wc -l";
+        assert_eq!(on(lab, "ocean", voters), "2");
+        commit(lab);
+        xtask(lab, &["node", "remove", "reef", "--yes"]).expect(0);
+        assert_eq!(node_names(lab), ["maia", "ocean"]);
+        // Alone again, it goes on with what it has.
+        xtask(lab, &["deploy", "ocean"]).expect(0);
+        xtask(lab, &["verify"]).expect(0);
+    });
+}
