@@ -35,7 +35,8 @@ fn follow_to_the_end(lab: &Lab) {
     let line = format!("{} | head -n 1", remote::quote_all(&argv));
     let argv = ["sh", "-c", &line];
     let keys = format!("{PASSWORD}\n");
-    let restart = || on(lab, "maia", "sleep 4; systemctl restart k3s.service");
+    // More than one line, whenever the login is done: only the second one finds that its reader has gone.
+    let restart = || on(lab, "maia", "for _ in 1 2 3 4 5; do sleep 4; systemctl restart k3s.service; done");
     let shown = std::thread::scope(|scope| {
         scope.spawn(restart);
         let env = [("TERM", "xterm")];
