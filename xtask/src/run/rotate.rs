@@ -180,7 +180,7 @@ impl Run<'_> {
         changed(format!("{unit} was restarted"))
     }
 
-    /// A login with the new token, and one with the old one where it is still known.
+    /// A login with the new token, on each server.
     pub(super) fn try_token(&self, name: &HostName, of: Rotated) -> Result<Outcome> {
         let session = self.session(name);
         // From here on a gate may compare again.
