@@ -9,18 +9,16 @@ use std::sync::Arc;
 use fleet::HostName;
 use pipeline::{Outcome, Progress};
 use remote::RunError;
-use remote::nixos_rebuild::{self, Action, Source};
+use remote::nixos_rebuild::UNIT;
 use remote::ssh::Session;
 
 use super::build::short;
 use super::difference::Difference;
 use super::settle::{self, wait_until_idle};
-use super::{Built, Origin, Run, changed, done, generation, host, skipped};
+use super::switch::{BOOT_TIMEOUT, switch};
+use super::{Built, Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
-
-/// The unit in which every nixos-rebuild activates: it outlives a client whose link is lost.
-pub(super) const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
 
 impl Run<'_> {
     pub(super) fn activate(
@@ -70,7 +68,7 @@ impl Run<'_> {
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
         let since = settle::now(session)?;
-        let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
+        let result = self.switch(session, Target::Running, built, &|line| progress.line(line));
         self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
@@ -99,7 +97,7 @@ impl Run<'_> {
         Ok(!self.runs_well(name, &now, &wanted, &session)?)
     }
 
-    /// What became of an activation that nixos-rebuild says this of, and that was begun after `since`.
+    /// What became of an activation that ended like this, and that was begun after `since`.
     fn judge(
         &self,
         name: &HostName,
@@ -128,7 +126,7 @@ impl Run<'_> {
             Err(error) if reached && matches!(error.code(), Some(4 | 255)) => Ok(()),
             Ok(_) => {
                 let now = running.as_deref().map_or("nothing".to_owned(), short);
-                let message = format!("nixos-rebuild said it was done, and the host runs {now}");
+                let message = format!("switch-to-configuration said it was done, and the host runs {now}");
                 failed(Failure::new(Kind::Activation, message))
             }
             Err(error) => failed(error.into()),
@@ -147,7 +145,7 @@ impl Run<'_> {
         if before.boot.as_deref() == wanted {
             return skipped(format!("boots {} already", short(&built.system)));
         }
-        let result = self.rebuild_as(name, Action::Boot, built, &|line| progress.line(line));
+        let result = self.switch(session, Target::Boot, built, &|line| progress.line(line));
         let after = match host::systems(session) {
             Ok(systems) if result.is_ok() => systems,
             _ => self.settled(name, &result)?,
@@ -162,7 +160,7 @@ impl Run<'_> {
             Err(error) => Failure::from(error).of_kind(Kind::Activation).during(&attempt),
             Ok(_) => Failure::new(Kind::Activation, format!("{attempt}: the profile names another system")),
         };
-        // nixos-rebuild moves the profile first and installs the boot loader then: half of it is not to stay.
+        // The profile moves first and installs the boot loader then: half of it is not to stay.
         let failure = failure.hint(format!("on {name}: journalctl -u {UNIT}"));
         Err(match before.boot.filter(|old| after.boot.as_deref() != Some(old)) {
             Some(old) => self.put_boot_default_back(name, &old, failure),
@@ -176,7 +174,7 @@ impl Run<'_> {
         let put = || -> Result<bool> {
             let session = self.open_fresh(name)?;
             session.run(["nix-env", "-p", host::PROFILE, "--set", old])?;
-            Ok(session.run_within(generation::BOOT_TIMEOUT, [install.as_str(), "boot"]).is_ok())
+            Ok(session.run_within(BOOT_TIMEOUT, [install.as_str(), "boot"]).is_ok())
         };
         match remote::shielded(put) {
             Ok(true) => failure.also(format!("the boot default of {name} was put back to {}", short(old))),
@@ -200,7 +198,7 @@ impl Run<'_> {
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let would = RefCell::new(Vec::new());
-        let result = self.rebuild_as(name, Action::DryActivate, built, &|line| {
+        let result = self.switch(session, Target::DryRun, built, &|line| {
             progress.line(line);
             if line.starts_with("would ") {
                 would.borrow_mut().push(line.to_owned());
@@ -218,38 +216,13 @@ impl Run<'_> {
         done(summary)
     }
 
-    /// A path that was built here is activated as such; one that was built elsewhere is named by its flake again.
-    fn rebuild_as(
+    fn switch(
         &self,
-        name: &HostName,
-        action: Action,
+        session: &Session,
+        target: Target,
         built: &Built,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
-        let snapshot = match &built.origin {
-            Origin::Snapshot(snapshot) => snapshot,
-            Origin::OnHost(number) => {
-                let session = self.session(name);
-                return generation::activate_there(&session, action, &built.system, *number, on_line);
-            }
-        };
-        let built_here = match self.host(name).build_on {
-            fleet::BuildOn::Local => true,
-            fleet::BuildOn::Target => self.session(name).is_local(),
-            fleet::BuildOn::Host(_) => false,
-        };
-        let source = if built_here && self.knows_store_path() {
-            Source::StorePath(built.system.clone())
-        } else {
-            Source::Flake { reference: snapshot.clone(), name: name.to_string() }
-        };
-        self.rebuild(name, action, &source, on_line)
-    }
-
-    pub(super) fn knows_store_path(&self) -> bool {
-        *self.knows_store_path.get_or_init(|| {
-            let answer = nixos_rebuild::probe_store_path().run();
-            answer.is_err_and(|error| nixos_rebuild::knows_store_path(error.tail()))
-        })
+        switch(session, target, built, self.activation_timeout, on_line)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
-use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
+use remote::nixos_rebuild::{Build, Placement};
 use remote::{RunError, nix};
 
 use super::{Built, Origin, Run, done, skipped};
@@ -63,15 +63,13 @@ impl Run<'_> {
             return skipped("built already, the token is unchanged");
         }
         self.build_together(&snapshot, together, progress);
-        let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
-        let output =
-            self.rebuild(name, Action::Build, &source, &|line| progress.line(line)).map_err(|error| {
-                let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
-                    .to_owned();
-                let failure = Failure::from(error);
-                let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
-                failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
-            })?;
+        let output = self.build_with(name, &snapshot, &|line| progress.line(line)).map_err(|error| {
+            let hint =
+                "the hosts of this stage were not changed; `-v` shows all of the build's output".to_owned();
+            let failure = Failure::from(error);
+            let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
+            failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
+        })?;
         // Standard output is one line, the path, when all went well: anything else is not a system.
         if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
             let message = format!("failed to build {name}: nixos-rebuild printed no store path");
@@ -107,42 +105,34 @@ impl Run<'_> {
     }
 
     /// Calls nixos-rebuild for a host, where fleet.toml says; gives what it printed.
-    pub(super) fn rebuild(
+    fn build_with(
         &self,
         name: &HostName,
-        action: Action,
-        source: &Source,
+        snapshot: &str,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
-        // What is built here is copied in a step of its own.
-        let here = action == Action::Build && self.host(name).build_on == BuildOn::Local;
-        let session = self.session(name);
-        let target = session.destination().filter(|_| !here);
-        let builder = match &self.host(name).build_on {
-            BuildOn::Target => target.clone(),
-            BuildOn::Local => None,
-            BuildOn::Host(builder) => self.session(builder).destination(),
+        let (target, builder) = match &self.host(name).build_on {
+            // What is built here is copied in a step of its own.
+            BuildOn::Local => (None, None),
+            BuildOn::Target => {
+                let target = self.session(name).destination();
+                (target.clone(), target)
+            }
+            BuildOn::Host(builder) => (self.session(name).destination(), self.session(builder).destination()),
         };
         // A build leaves a link in the folder it runs in.
         let dir = tempfile::tempdir()
             .map_err(|source| RunError::Start { command: "nixos-rebuild".to_owned(), source })?;
-        let rebuild = Rebuild {
-            action,
-            source,
+        let build = Build {
+            reference: snapshot,
+            name: name.as_str(),
             placement: &Placement { target, builder },
             overrides: &self.overrides,
             ssh_options: &self.generation.nix_options(),
-            sudo: session.sudo(),
             dir: dir.path(),
         };
-        let command = match action {
-            Action::Test | Action::DryActivate => rebuild.command().timeout(self.activation_timeout),
-            Action::Build | Action::Boot => rebuild.command(),
-        };
-        let result = command.run_watched(on_line);
-        if let (Action::Build, Err(RunError::Interrupted { .. } | RunError::TimedOut { .. })) =
-            (action, &result)
-        {
+        let result = build.command().run_watched(on_line);
+        if let Err(RunError::Interrupted { .. } | RunError::TimedOut { .. }) = result {
             self.end_build(name);
         }
         Ok(result?.text())

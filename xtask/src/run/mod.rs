@@ -25,6 +25,7 @@ mod rollback;
 mod rotate;
 mod secret;
 mod settle;
+mod switch;
 mod together;
 mod token;
 
@@ -38,7 +39,7 @@ pub(crate) use look::{Seen, look};
 pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
@@ -72,8 +73,6 @@ pub(crate) struct Run<'a> {
     identities: Identities,
     elevation: Arc<Elevation>,
     state: Mutex<State>,
-    /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
-    knows_store_path: OnceLock<bool>,
     together: together::Together,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
@@ -160,7 +159,6 @@ impl<'a> Run<'a> {
             identities,
             elevation: elevation.into(),
             state: Mutex::default(),
-            knows_store_path: OnceLock::new(),
             together: together::Together::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,

@@ -14,9 +14,9 @@ use agenix::secrecy::SecretSlice;
 use fleet::{HostName, Role};
 use pipeline::Progress;
 use remote::RunError;
+use remote::nixos_rebuild::UNIT as ACTIVATION;
 use remote::ssh::Session;
 
-use super::activate::UNIT as ACTIVATION;
 use super::build::short;
 use super::{Built, Run, host};
 use crate::failure::{Failure, Kind, Result};

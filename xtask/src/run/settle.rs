@@ -1,4 +1,4 @@
-//! Where a host stands after an activation, whatever nixos-rebuild said: asked over a connection of its own, once the
+//! Where a host stands after an activation, whatever its exit code: asked over a connection of its own, once the
 //! unit that activates has ended.
 
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use fleet::HostName;
 use remote::RunError;
+use remote::nixos_rebuild::UNIT;
 use remote::ssh::Session;
 
-use super::activate::UNIT;
 use super::host::{self, Systems};
 use super::{Run, rollback};
 use crate::failure::{Failure, Kind, Result};
@@ -33,7 +33,7 @@ impl Run<'_> {
             return Err(Failure::new(Kind::Interrupted, message).hint(state));
         }
         if let Err(RunError::TimedOut { .. }) = result {
-            // nixos-rebuild was ended, and its unit goes on.
+            // Its client was ended, and the unit goes on.
             let _ =
                 self.open_fresh(name).map(|session| session.run(["systemctl", "stop", "--no-block", UNIT]));
         }
@@ -65,8 +65,8 @@ impl Run<'_> {
         }
     }
 
-    /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? nixos-rebuild says
-    /// in one such case that it is done.
+    /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? In one such case it
+    /// is said to be done.
     pub(super) fn was_cut_off(&self, name: &HostName, system: &str, since: &str) -> Result<bool> {
         let session = self.since_activation(name)?;
         let since = format!("--since=@{since}");
