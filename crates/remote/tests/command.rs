@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use expect_test::expect;
-use remote::nix::{OverrideInput, build_systems, flake_metadata, metadata_path, override_args};
+use remote::nix::{
+    OverrideInput, flake_metadata, metadata_path, override_args, parse_sizes, parse_systems, realise, systems,
+};
 use remote::nixos_rebuild::{Build, Placement};
 use remote::{Cmd, quote_all};
 use secrecy::SecretSlice;
@@ -123,13 +125,28 @@ fn a_snapshot_is_asked_for_whatever_nix_conf_enables() {
 }
 
 #[test]
-fn several_systems_are_built_by_one_command() {
-    let cmd = build_systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
-    let expected = "nix --extra-experimental-features 'nix-command flakes' build --no-link --keep-going \
-                    --override-input nixpkgs path:/lab/nixpkgs \
-                    '/nix/store/x-source#nixosConfigurations.\"ocean\".config.system.build.toplevel' \
-                    '/nix/store/x-source#nixosConfigurations.\"maia\".config.system.build.toplevel'";
-    assert_eq!(cmd.to_string(), expected);
+fn several_systems_are_evaluated_by_one_command_and_come_by_their_names() {
+    let cmd = systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
+    expect![[r#"
+        nix --extra-experimental-features 'nix-command flakes' eval --json --override-input nixpkgs path:/lab/nixpkgs '/nix/store/x-source#nixosConfigurations' --apply 'all: builtins.listToAttrs (map (name: { inherit name; value = { inherit (all.${name}.config.system.build.toplevel) drvPath outPath; }; }) [ "ocean" "maia" ])'
+    "#]]
+    .assert_eq(&format!("{cmd}\n"));
+    let answer = br#"{"maia":{"drvPath":"/nix/store/m.drv","outPath":"/nix/store/m"},
+                      "ocean":{"drvPath":"/nix/store/o.drv","outPath":"/nix/store/o"}}"#;
+    let systems = parse_systems(answer).unwrap();
+    assert_eq!((systems["maia"].path.as_str(), systems.len()), ("/nix/store/m", 2));
+    assert_eq!(
+        realise(systems.values().map(|system| system.derivation.as_str())).to_string(),
+        "nix-store --realise --keep-going /nix/store/m.drv /nix/store/o.drv"
+    );
+    assert_eq!(parse_systems(b"error: attribute missing"), None);
+}
+
+#[test]
+fn a_closure_comes_with_its_sizes() {
+    let lines = "/nix/store/a-glibc\t     1234\n/nix/store/b-system\t  5\n";
+    let sizes: Vec<_> = parse_sizes(lines).into_iter().collect();
+    assert_eq!(sizes, [("/nix/store/a-glibc".to_owned(), 1234), ("/nix/store/b-system".to_owned(), 5)]);
 }
 
 #[test]

@@ -14,7 +14,9 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::difference::Difference;
-use super::settle::{self, wait_until_idle};
+use super::health::health;
+use super::host::Systems;
+use super::standing::{self, Standing};
 use super::switch::{BOOT_TIMEOUT, switch};
 use super::{Built, Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
@@ -33,13 +35,14 @@ impl Run<'_> {
             // The link may have been lost since, and the lock with it.
             self.lock(name, &session)?;
         }
-        wait_until_idle(&session, self.activation_timeout)?;
-        if let Some(told) = self.finish_rollback(name, &session)? {
-            progress.line(&told);
+        let (mut now, _) = standing::idle(&session, None, self.activation_timeout)?;
+        if now.is_armed || now.is_going_back {
+            progress.line(&self.finish_rollback(name, &session)?);
+            now = standing::standing(&session, None)?;
         }
         match target {
-            Target::Running => self.run_system(name, &built, &session, progress),
-            Target::Boot => self.boot_system(name, &built, &session, progress),
+            Target::Running => self.run_system(name, &built, now, &session, progress),
+            Target::Boot => self.boot_system(name, &built, now.systems, &session, progress),
             Target::DryRun => self.dry_run(name, &built, &session, progress),
         }
     }
@@ -48,26 +51,27 @@ impl Run<'_> {
         &self,
         name: &HostName,
         built: &Built,
+        Standing { systems: before, clock: since, .. }: Standing,
         session: &Arc<Session>,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        let before = host::systems(session)?;
         let wanted = Some(built.system.as_str());
         let again = before.running.as_deref() == wanted;
         // Only the boot default tells that it passed its gate once: a system that runs may have failed it.
         let passed = again && before.boot.as_deref() == wanted;
         if self.runs_well(name, &before, &built.system, session)? {
+            // It was opened since the host last changed.
+            self.state().fresh.insert(name.clone(), Arc::clone(session));
             return skipped(format!("runs {} already", short(&built.system)));
         }
         self.refuse_edited_token(name, session)?;
         // Of one that failed its gate before, no failed unit is an old one.
-        let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
+        let failed = if again && !passed { Vec::new() } else { health(session, &[])?.failed };
         self.state().failed_before.insert(name.clone(), failed);
         let token = self.token_on(name, session)?;
         // What runs already may have failed its gate before: then only the boot default is known to be good.
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
-        let since = settle::now(session)?;
         let result = self.switch(session, Target::Running, built, &|line| progress.line(line));
         self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
@@ -108,15 +112,16 @@ impl Run<'_> {
         let attempt = format!("failed to activate {name}");
         let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
         let failed = |failure: Failure| Err(failure.of_kind(Kind::Activation).during(&attempt).hint(hint));
-        let settled = self.settled(name, &result);
+        let settled = self.settled(name, &result, Some(since));
         let is_unknown = settled.as_ref().is_err_and(|failure| failure.kind == Kind::Unknown);
         let result = match result {
             Err(error @ RunError::TimedOut { .. }) if !is_unknown => return failed(error.into()),
             result => result,
         };
-        let running = settled?.running;
+        let now = settled?;
+        let running = now.systems.running.clone();
         let reached = running.as_deref() == Some(system);
-        if reached && self.was_cut_off(name, system, since)? {
+        if reached && self.was_cut_off(name, system, since, now)? {
             // Its link to the new system moves long before the new units are started.
             return failed(Failure::new(Kind::Activation, "somebody or something ended it half-way"));
         }
@@ -137,10 +142,10 @@ impl Run<'_> {
         &self,
         name: &HostName,
         built: &Built,
+        before: Systems,
         session: &Session,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        let before = host::systems(session)?;
         let wanted = Some(built.system.as_str());
         if before.boot.as_deref() == wanted {
             return skipped(format!("boots {} already", short(&built.system)));
@@ -148,7 +153,7 @@ impl Run<'_> {
         let result = self.switch(session, Target::Boot, built, &|line| progress.line(line));
         let after = match host::systems(session) {
             Ok(systems) if result.is_ok() => systems,
-            _ => self.settled(name, &result)?,
+            _ => self.settled(name, &result, None)?.systems,
         };
         if result.is_ok() && after.boot.as_deref() == wanted {
             let old = before.boot.filter(|_| before.running.as_deref() != wanted);

@@ -62,8 +62,21 @@ impl Run<'_> {
         {
             return skipped("built already, the token is unchanged");
         }
-        self.build_together(&snapshot, together, progress);
-        let output = self.build_with(name, &snapshot, &|line| progress.line(line)).map_err(|error| {
+        let output = match self.built_together(name, &snapshot, together, progress) {
+            Some(system) => system,
+            None => self.build_alone(name, &snapshot, progress)?,
+        };
+        let detail = short(&output);
+        progress.fact("system", output.clone());
+        if self.host(name).build_on != BuildOn::Local {
+            self.keep(name, &output)?;
+        }
+        self.state().built.insert(name.clone(), Built { system: output, origin: Origin::Snapshot(snapshot) });
+        done(detail)
+    }
+
+    fn build_alone(&self, name: &HostName, snapshot: &str, progress: &Progress<Failure>) -> Result<String> {
+        let output = self.build_with(name, snapshot, &|line| progress.line(line)).map_err(|error| {
             let hint =
                 "the hosts of this stage were not changed; `-v` shows all of the build's output".to_owned();
             let failure = Failure::from(error);
@@ -75,13 +88,7 @@ impl Run<'_> {
             let message = format!("failed to build {name}: nixos-rebuild printed no store path");
             return Err(Failure::new(Kind::Build, message));
         }
-        let detail = short(&output);
-        progress.fact("system", output.clone());
-        if self.host(name).build_on != BuildOn::Local {
-            self.keep(name, &output)?;
-        }
-        self.state().built.insert(name.clone(), Built { system: output, origin: Origin::Snapshot(snapshot) });
-        done(detail)
+        Ok(output)
     }
 
     pub(super) fn built(&self, name: &HostName) -> Built {

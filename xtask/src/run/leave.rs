@@ -7,7 +7,6 @@ use k3s::unit::Unit;
 use pipeline::Outcome;
 
 use super::cluster::nodes;
-use super::settle;
 use super::{Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
@@ -87,7 +86,7 @@ impl Run<'_> {
     pub(super) fn leave_etcd(&self, name: &HostName, server: &HostName) -> Result<Outcome> {
         let reached = self.state().sessions.contains_key(name);
         let session = reached.then(|| self.session(name));
-        let since = session.as_deref().map(settle::now).transpose()?;
+        let since = session.as_deref().map(host::clock).transpose()?;
         let outcome = self.delete_node(name, server)?;
         let (Some(session), Some(since)) = (session, since) else { return Ok(outcome) };
         let unit = host::k3s_unit(&session)?.filter(Unit::is_active);

@@ -13,6 +13,7 @@ mod fit;
 mod fitness;
 mod gate;
 mod generation;
+mod health;
 mod host;
 mod labels;
 mod leave;
@@ -25,6 +26,7 @@ mod rollback;
 mod rotate;
 mod secret;
 mod settle;
+mod standing;
 mod switch;
 mod together;
 mod token;
@@ -100,6 +102,8 @@ struct State {
     /// The flake as a store path.
     snapshot: Option<String>,
     built: HashMap<HostName, Built>,
+    /// The system that each host has whole.
+    copied: HashMap<HostName, String>,
     /// Units that had failed before the host was activated: only newly failed ones count.
     failed_before: HashMap<HostName, Vec<String>>,
     /// The boot default before, of hosts whose new one has not run yet.
