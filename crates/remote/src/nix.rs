@@ -46,10 +46,8 @@ pub fn flake_metadata(repository: &Path, overrides: &[OverrideInput]) -> Cmd {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct System {
     /// How it is built: a path of this machine's store.
-    #[serde(rename = "drvPath")]
     pub derivation: String,
     /// What comes of it.
-    #[serde(rename = "outPath")]
     pub path: String,
 }
 
@@ -61,8 +59,9 @@ pub fn systems<'a>(
     overrides: &[OverrideInput],
 ) -> Cmd {
     let names: Vec<String> = hosts.map(|host| format!("\"{host}\"")).collect();
-    let system = "inherit (all.${name}.config.system.build.toplevel) drvPath outPath;";
-    let list = format!("map (name: {{ inherit name; value = {{ {system} }}; }}) [ {} ]", names.join(" "));
+    // Not by its own names: what has an `outPath` is that path to `--json`.
+    let value = "let it = all.${name}.config.system.build.toplevel; in { derivation = it.drvPath; path = it.outPath; }";
+    let list = format!("map (name: {{ inherit name; value = {value}; }}) [ {} ]", names.join(" "));
     Cmd::new("nix")
         .args(FEATURES)
         .args(["eval", "--json"])

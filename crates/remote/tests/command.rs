@@ -128,11 +128,11 @@ fn a_snapshot_is_asked_for_whatever_nix_conf_enables() {
 fn several_systems_are_evaluated_by_one_command_and_come_by_their_names() {
     let cmd = systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
     expect![[r#"
-        nix --extra-experimental-features 'nix-command flakes' eval --json --override-input nixpkgs path:/lab/nixpkgs '/nix/store/x-source#nixosConfigurations' --apply 'all: builtins.listToAttrs (map (name: { inherit name; value = { inherit (all.${name}.config.system.build.toplevel) drvPath outPath; }; }) [ "ocean" "maia" ])'
+        nix --extra-experimental-features 'nix-command flakes' eval --json --override-input nixpkgs path:/lab/nixpkgs '/nix/store/x-source#nixosConfigurations' --apply 'all: builtins.listToAttrs (map (name: { inherit name; value = let it = all.${name}.config.system.build.toplevel; in { derivation = it.drvPath; path = it.outPath; }; }) [ "ocean" "maia" ])'
     "#]]
     .assert_eq(&format!("{cmd}\n"));
-    let answer = br#"{"maia":{"drvPath":"/nix/store/m.drv","outPath":"/nix/store/m"},
-                      "ocean":{"drvPath":"/nix/store/o.drv","outPath":"/nix/store/o"}}"#;
+    let answer = br#"{"maia":{"derivation":"/nix/store/m.drv","path":"/nix/store/m"},
+                      "ocean":{"derivation":"/nix/store/o.drv","path":"/nix/store/o"}}"#;
     let systems = parse_systems(answer).unwrap();
     assert_eq!((systems["maia"].path.as_str(), systems.len()), ("/nix/store/m", 2));
     assert_eq!(

@@ -73,8 +73,9 @@ impl Run<'_> {
 fn lacks(session: &Session, system: &str, closure: &BTreeMap<String, u64>) -> Result<(Vec<String>, Room)> {
     let paths: Vec<&str> = closure.keys().map(String::as_str).collect();
     let paths = SecretSlice::from(paths.join("\n").into_bytes());
+    // The store is there only once nix was asked something.
     let script =
-        format!("{KEEP} && {} && xargs nix-store --check-validity --print-invalid", host::ROOM.join(" "));
+        format!("{KEEP} && xargs nix-store --check-validity --print-invalid && {}", host::ROOM.join(" "));
     let text = session.run_with_input(["sh", "-c", &script, "sh", system], paths)?.text();
     let is_path = |line: &&str| line.starts_with("/nix/store/");
     let missing = text.lines().filter(is_path).filter(|path| closure.contains_key(*path)).map(str::to_owned);
