@@ -238,7 +238,9 @@ impl<'a> Run<'a> {
             Action::Restart { host, of } => self.restart_with_token(host, *of),
             Action::TryToken { host, of } => self.try_token(host, *of),
             Action::CanLeave { leaves, server } => self.can_leave(leaves, server),
-            Action::Empty { host, server, seconds, force } => self.empty(host, server, *seconds, *force),
+            Action::Empty { host, server, seconds, force } => {
+                self.empty(host, server, *seconds, *force, progress)
+            }
             Action::LeaveEtcd { host, server } => self.leave_etcd(host, server),
             Action::StopK3s { host } => self.stop_k3s(host),
             Action::DeleteNode { host, server } => self.delete_node(host, server),
