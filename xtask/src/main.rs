@@ -7,7 +7,7 @@
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($line)*);
+        let _ = writeln!(std::io::stdout(), "{}", $crate::render::github::said(format!($($line)*)));
     }};
 }
 

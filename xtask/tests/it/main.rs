@@ -4,6 +4,7 @@ mod access;
 mod architecture;
 mod doctor;
 mod faults;
+mod github;
 mod lab;
 mod leaks;
 mod lifecycle;
