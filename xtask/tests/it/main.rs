@@ -5,6 +5,7 @@ mod architecture;
 mod doctor;
 mod faults;
 mod github;
+mod graph;
 mod lab;
 mod leaks;
 mod lifecycle;

@@ -25,7 +25,6 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::playbook::Plan;
 use line::{Level, annotation, harmless};
-use place::Place;
 
 /// Does a runner read what we print?
 pub(crate) fn on_runner() -> bool {
