@@ -42,7 +42,8 @@ fn a_rule_that_cannot_be_used_is_told_and_the_rest_is_drawn() {
     let faults: Vec<&str> = graph.faults().iter().map(|Fault { what, .. }| what.as_str()).collect();
     expect![[r#"
         the rule for secrets/a.age cannot be used: "ssh-ed25519 PLACEHOLDER" is a placeholder, not a key
-        "../outside.age" may leave the repository"#]].assert_eq(&faults.join("\n"));
+        "../outside.age" may leave the repository"#]]
+    .assert_eq(&faults.join("\n"));
     let lines = lines(&graph);
     let edge =
         r#"{"event":"graph-edge","from":"server:ocean","relation":"reads","to":"secret:secrets/b.age"}"#;
@@ -77,7 +78,8 @@ fn a_key_whose_comment_is_a_hosts_name_is_not_the_host() {
     let readers: Vec<&str> = lines.lines().filter(|line| line.contains("\"reads\"")).collect();
     expect![[r#"
         {"event":"graph-edge","from":"key:ocean","relation":"reads","to":"secret:secrets/a.age"}
-        {"event":"graph-edge","from":"server:ocean","relation":"reads","to":"secret:secrets/a.age"}"#]].assert_eq(&readers.join("\n"));
+        {"event":"graph-edge","from":"server:ocean","relation":"reads","to":"secret:secrets/a.age"}"#]]
+    .assert_eq(&readers.join("\n"));
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn the_graph_is_drawn_though_a_rule_is_broken_and_says_which() {
     expect![[r#"
         warning: the rule for secrets/throws.age does not evaluate: no key yet
         hint: see what nix says of it: nix-instantiate --eval --strict ./secrets.nix
-    "#]].assert_eq(&answer.stderr);
+    "#]]
+    .assert_eq(&answer.stderr);
     expect![[r#"
         flowchart LR
           accTitle: mercury
@@ -79,9 +80,13 @@ fn the_graph_is_drawn_though_there_are_no_rules_at_all() {
 fn without_a_fleet_there_is_nothing_to_draw() {
     let clone = Clone::new();
     clone.fleet("[cluster]", "[cluster");
-    clone.refuses(&["graph", "--out", "fleet.svg"], 3, &expect![[r#"
+    clone.refuses(
+        &["graph", "--out", "fleet.svg"],
+        3,
+        &expect![[r#"
         error: hosts/fleet.toml:7: unclosed table, expected `]`
-    "#]]);
+    "#]],
+    );
     assert!(!clone.path().join("fleet.svg").exists());
 }
 

@@ -24,3 +24,4 @@ mod sudo;
 mod support;
 mod tokens;
 mod upgrade;
+mod workflows;
