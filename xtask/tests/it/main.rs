@@ -3,6 +3,7 @@
 mod access;
 mod architecture;
 mod doctor;
+mod documents;
 mod faults;
 mod github;
 mod graph;
