@@ -32,7 +32,7 @@ pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
     };
     let argv = argv(args, &unit, global.json);
     // A journal is the host's words.
-    let _silence = if global.json { None } else { github::silence()? };
+    let _silence = github::silence()?;
     // Past the standard library's lines: what comes is shown as it comes.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let result =

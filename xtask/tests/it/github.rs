@@ -134,9 +134,8 @@ fn without_a_place_for_the_job_summary_nothing_fails() {
     assert!(clone.xtask_with(&["check"], &[("GITHUB_ACTIONS", "true")]).expect(3).stderr.contains("::error"));
 }
 
-/// A deploy on the lab's deployer, which is a runner there. `more` are further words.
-fn deploys(lab: &lab::Lab, more: &[&str]) -> (Answer, String) {
-    let args = [&["deploy", "--all"], more].concat();
+/// The tool on the lab's deployer, which is a runner there; and the job summary.
+fn in_lab_on_runner(lab: &lab::Lab, args: &[&str]) -> (Answer, String) {
     let mut argv = lab.deployer().xtask().args(args).argv();
     let program = argv.iter().position(|word| word.ends_with("/xtask")).expect("the tool");
     argv.splice(
@@ -154,7 +153,7 @@ fn a_failed_build_is_annotated_at_its_line_and_harmful_words_are_no_commands() {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         configure(lab, "maia", "environment.etc.\"x\".text = throw \"planted\\n::error::planted\";");
         configure(lab, "ocean", "environment.etc.\"x\".text = unheard-of;");
-        let (answer, summary) = deploys(lab, &[]);
+        let (answer, summary) = in_lab_on_runner(lab, &["deploy", "--all"]);
         let answer = answer.expect(5);
         let commands: Vec<&str> =
             answer.stderr.lines().filter(|line| line.trim_start().starts_with("::")).collect();
@@ -170,11 +169,20 @@ fn a_failed_build_is_annotated_at_its_line_and_harmful_words_are_no_commands() {
         assert!(summary.contains("| failed at build |"), "{summary}");
         assert!(summary.contains("undefined variable 'unheard-of'"), "{summary}");
 
-        let (answer, _) = deploys(lab, &["--json"]);
+        let (answer, _) = in_lab_on_runner(lab, &["deploy", "--all", "--json"]);
         let answer = answer.expect(5);
         assert!(answer.stderr.contains("::group::build (maia, ocean)"), "{}", answer.stderr);
         let events: Vec<serde_json::Value> =
             answer.stdout.lines().map(|line| serde_json::from_str(line).expect("events only")).collect();
         assert!(events.iter().any(|event| event["event"] == "failure"), "{events:?}");
+
+        // A journal is passed on as it comes, so commands are off meanwhile.
+        let journal = in_lab_on_runner(lab, &["logs", "ocean"]).0.expect(0).stdout;
+        let lines: Vec<&str> = journal.lines().collect();
+        let token = lines[0].strip_prefix("::stop-commands::").expect("commands are stopped first");
+        assert!(token.len() == 32 && lines.len() > 10, "{journal}");
+        assert_eq!(lines[lines.len() - 1], format!("::{token}::"));
+        let again = in_lab_on_runner(lab, &["logs", "ocean"]).0.expect(0).stdout;
+        assert!(!again.contains(token), "the token can be foreseen");
     });
 }

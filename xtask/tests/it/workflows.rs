@@ -151,7 +151,7 @@ fn uses_of_secrets() -> Vec<(String, String, String)> {
     for (name, workflow) in &workflows {
         let text = serde_norway::to_string(workflow).unwrap();
         let mut counted = 0;
-        for step in workflow["jobs"].as_mapping().unwrap().values().flat_map(|job| steps(job)) {
+        for step in workflow["jobs"].as_mapping().unwrap().values().flat_map(steps) {
             for (variable, value) in step["env"].as_mapping().into_iter().flatten() {
                 if value.as_str().is_some_and(|value| value.contains("secrets.")) {
                     counted += 1;
@@ -235,7 +235,7 @@ fn the_deploy_of_the_workflow_plans_the_whole_fleet() {
 fn script(workflow: &str, step: &str) -> String {
     let workflows = workflows();
     let jobs = workflows[workflow]["jobs"].as_mapping().unwrap();
-    let mut steps = jobs.values().flat_map(|job| steps(job));
+    let mut steps = jobs.values().flat_map(steps);
     let step = steps.find(|other| other["name"].as_str() == Some(step)).expect("the step");
     step["run"].as_str().unwrap().to_owned()
 }

@@ -13,7 +13,9 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,9 +136,10 @@ pub(crate) fn warn(text: &str) {
 /// While it lives, the runner takes no line of standard output for a command: for what is passed on as it comes.
 pub(crate) struct Silence(String);
 
-/// Begins it, on a runner.
+/// Begins it, where a runner reads standard output.
 pub(crate) fn silence() -> crate::failure::Result<Option<Silence>> {
-    if !on_runner() {
+    let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    if !on_runner() || stdout.metadata()?.is_file() {
         return Ok(None);
     }
     // Nobody who writes into a journal on a host can guess it.
