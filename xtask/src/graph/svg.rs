@@ -10,6 +10,8 @@ use console::measure_text_width;
 use super::{Edge, Graph, Kind, Node, Relation};
 
 const MARGIN: usize = 24;
+/// Of more hosts than this, what stands below their names is one line: the picture of forty is no longer than it has to be.
+const MANY: usize = 12;
 /// Between two boxes of a column, and between two columns.
 const GAP: usize = 14;
 const AISLE: usize = 150;
@@ -45,7 +47,9 @@ struct Box {
 }
 
 pub(crate) fn draw(graph: &Graph) -> String {
-    let (boxes, headings, right) = layout(graph);
+    let is_short = graph.of(&Kind::HOSTS).count() <= MANY;
+    let texts: Vec<Vec<String>> = graph.nodes.iter().map(|node| texts(node, is_short)).collect();
+    let (boxes, headings, right) = layout(graph, &texts);
     let arcs: Vec<&Edge> = graph.edges.iter().filter(|edge| edge.relation != Relation::Reads).collect();
     let lane = |number: usize| right + 54 + number * (LANES / arcs.len().max(1)).clamp(2, LANE);
     let side = if arcs.is_empty() { right } else { lane(arcs.len()) };
@@ -71,14 +75,22 @@ pub(crate) fn draw(graph: &Graph) -> String {
     for (number, edge) in arcs.iter().enumerate() {
         text += &arc(boxes[edge.from], boxes[edge.to], edge.relation, lane(number));
     }
-    for (node, place) in graph.nodes.iter().zip(&boxes) {
-        text += &node_box(node, *place);
+    for (number, node) in graph.nodes.iter().enumerate() {
+        text += &node_box(node, &texts[number], boxes[number]);
     }
     text + &legend(bottom + LEGEND) + "</svg>\n"
 }
 
+/// The lines of a box.
+fn texts(node: &Node, is_short: bool) -> Vec<String> {
+    if is_short || node.details.is_empty() {
+        return node.lines().map(str::to_owned).collect();
+    }
+    vec![node.name.clone(), node.details.join(" · ")]
+}
+
 /// Where each node is, what stands above each column, and where the last column ends.
-fn layout(graph: &Graph) -> (Vec<Box>, Vec<(usize, String)>, usize) {
+fn layout(graph: &Graph, texts: &[Vec<String>]) -> (Vec<Box>, Vec<(usize, String)>, usize) {
     let columns = [
         ("admins and other keys", &Kind::PEOPLE[..]),
         ("secrets", &[Kind::Secret]),
@@ -88,16 +100,16 @@ fn layout(graph: &Graph) -> (Vec<Box>, Vec<(usize, String)>, usize) {
     let mut headings = Vec::new();
     let (mut x, mut right) = (MARGIN, MARGIN);
     for (heading, kinds) in columns {
-        let nodes: Vec<(usize, &Node)> = graph.of(kinds).collect();
-        let widest =
-            nodes.iter().flat_map(|(_, node)| node.lines()).chain([heading]).map(measure_text_width).max();
+        let nodes: Vec<usize> = graph.of(kinds).map(|(place, _)| place).collect();
+        let lines = nodes.iter().flat_map(|place| texts[*place].iter().map(String::as_str));
+        let widest = lines.chain([heading]).map(measure_text_width).max();
         if nodes.is_empty() {
             continue;
         }
         let width = widest.unwrap_or(0) * CHARACTER + 2 * PADDING;
         let mut y = MARGIN + HEADING - GAP;
-        for (place, node) in nodes {
-            let height = node.lines().count() * LINE + PADDING;
+        for place in nodes {
+            let height = texts[place].len() * LINE + PADDING;
             boxes[place] = Box { x, y, width, height };
             y += height + GAP;
         }
@@ -108,7 +120,7 @@ fn layout(graph: &Graph) -> (Vec<Box>, Vec<(usize, String)>, usize) {
     (boxes, headings, right)
 }
 
-fn node_box(node: &Node, place: Box) -> String {
+fn node_box(node: &Node, lines: &[String], place: Box) -> String {
     let Box { x, y, width, height } = place;
     let broken = if node.is_broken { " broken" } else { "" };
     let radius = match node.kind {
@@ -120,7 +132,7 @@ fn node_box(node: &Node, place: Box) -> String {
         escaped(&node.id()),
         node.kind.word(),
     );
-    for (number, line) in node.lines().enumerate() {
+    for (number, line) in lines.iter().enumerate() {
         let class = if number == 0 { "name" } else { "dim" };
         let (x, y) = (x + PADDING, y + PADDING / 2 + (number + 1) * LINE - 5);
         let _ = write!(text, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(line));

@@ -192,3 +192,18 @@ fn in_the_svg_no_box_lies_on_another_and_all_lie_in_the_picture() {
         }
     }
 }
+
+#[test]
+fn the_svg_of_many_hosts_has_two_lines_for_each() {
+    let hosts = |count: u8| -> usize {
+        let host = |number| format!("[hosts.a{number}]\nrole = \"agent\"\nnode_ip = \"100.64.1.{number}\"\n");
+        let server = "[hosts.ocean]\nrole = \"server\"\nnode_ip = \"100.64.0.6\"\n";
+        let text = format!(
+            "[cluster]\nname = \"a\"\ndomain = \"a\"\nnetwork = \"100.64.0.0/10\"\n{server}{}",
+            (1..=count).map(host).collect::<String>()
+        );
+        let drawn = svg::draw(&Graph::new(&Fleet::parse(&text).unwrap(), &Rules::default()));
+        boxes(&drawn)[0][3]
+    };
+    assert!(hosts(40) < hosts(3) / 2, "{} {}", hosts(40), hosts(3));
+}
