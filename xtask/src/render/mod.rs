@@ -1,5 +1,6 @@
 //! What a person, or a program, sees of a run. Renderers draw events; they decide nothing.
 
+pub(crate) mod github;
 mod json;
 mod live;
 mod plain;
@@ -47,10 +48,12 @@ impl Terminal {
     }
 }
 
-/// JSON where asked for; live lines on a terminal that can draw them; else plain lines.
+/// What a CI runner understands, on one; JSON where asked for; live lines on a terminal that can draw them; else plain lines.
 pub(crate) fn renderer(global: &Global, terminal: &Terminal) -> Box<dyn Renderer> {
     let can_draw = std::io::stderr().is_terminal() && Term::stderr().features().is_attended();
-    if global.json {
+    if github::on_runner() {
+        Box::new(github::Github::new(global))
+    } else if global.json {
         Box::new(json::Json)
     } else if can_draw && !global.verbose {
         Box::new(live::Live::new(terminal.lines.clone()))

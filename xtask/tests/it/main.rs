@@ -3,7 +3,10 @@
 mod access;
 mod architecture;
 mod doctor;
+mod documents;
 mod faults;
+mod github;
+mod graph;
 mod lab;
 mod leaks;
 mod lifecycle;
@@ -22,3 +25,4 @@ mod sudo;
 mod support;
 mod tokens;
 mod upgrade;
+mod workflows;
