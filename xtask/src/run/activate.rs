@@ -73,6 +73,9 @@ impl Run<'_> {
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
         let result = self.switch(session, Target::Running, built, &|line| progress.line(line));
+        if let Err(error) = &result {
+            progress.line(&format!("{error}; looking where {name} stands"));
+        }
         self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
