@@ -1,0 +1,371 @@
+//! What `--json` prints: one event a line, between a line that names the form's version and one that says how it ended.
+//!
+//! All kinds of events stand here, but for those of a run under way, which are `pipeline`'s; so the same thing has the same
+//! name in all of them. Each field of a kind is always there, `null` where there is nothing to tell.
+//! `docs/events.schema.json` says what each means, `docs/events.md` is made from it, and a test compares the three.
+//!
+//! The frame is this module's own: whatever a command comes to, its stream has a beginning and an end. Of `rehearse` the
+//! command under rehearsal prints the stream; it begins one itself only where that one was never started.
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// Of the events' form, in a stream and in a journal.
+pub(crate) const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    // Every stream.
+    Begin {
+        version: u32,
+        command: String,
+        dry_run: bool,
+    },
+    Failure(FailureEvent),
+    End {
+        exit_code: u8,
+    },
+
+    // Dry runs.
+    PlannedStep {
+        stage: String,
+        subject: String,
+        step: String,
+        about: String,
+    },
+    Would {
+        about: String,
+    },
+    WouldAsk {
+        host: String,
+        addresses: Vec<String>,
+    },
+    WouldEdit {
+        secret: String,
+        readers: Vec<String>,
+    },
+    WouldWrite {
+        secret: String,
+        readers: Vec<String>,
+    },
+    WouldRekey {
+        secret: String,
+        why: String,
+    },
+
+    // Runs, behind their own events.
+    Report {
+        run: String,
+        path: String,
+    },
+    PastRun(PastRun),
+
+    // The cluster.
+    Host(Box<HostEvent>),
+    Remark {
+        subject: String,
+        finding: String,
+        tail: Vec<String>,
+        hint: Option<String>,
+    },
+    Finding(Finding),
+    Well {
+        host: Option<String>,
+        check: String,
+        value: String,
+    },
+    Token {
+        host: String,
+        as_secret: Option<bool>,
+        login: String,
+        ok: bool,
+    },
+    Kubeconfig {
+        path: String,
+        link: Option<String>,
+        server: String,
+        context: String,
+        changed: bool,
+    },
+
+    // The repository.
+    Check {
+        subject: String,
+        ok: bool,
+        finding: String,
+        hint: Option<String>,
+    },
+    Node(NodeEvent),
+    Key {
+        host: Option<String>,
+        admin: Option<String>,
+        key: String,
+        replaces: Option<String>,
+        heard_at: Option<String>,
+    },
+    Difference {
+        file: String,
+        difference: String,
+    },
+    Anew {
+        secret: String,
+        added: Vec<String>,
+        removed: Vec<String>,
+        why: String,
+    },
+    Added {
+        host: String,
+    },
+    Pinned {
+        host: String,
+    },
+    Removed {
+        host: String,
+    },
+    CouldRead {
+        host: String,
+        secrets: Vec<String>,
+    },
+
+    // Its secrets.
+    Secret(SecretEvent),
+    SecretFinished {
+        secret: String,
+        outcome: String,
+        detail: String,
+    },
+    RefusedRule {
+        finding: String,
+        hint: String,
+    },
+    CutOff {
+        hint: String,
+    },
+    Rekey {
+        secret: String,
+        why: String,
+    },
+    Left {
+        secret: String,
+        why: String,
+    },
+    Rekeyed {
+        changed: usize,
+        right: usize,
+        missing: usize,
+        left: usize,
+    },
+}
+
+/// What failed, with all that a person is told of it. The first three where it is a step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailureEvent {
+    pub(crate) stage: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) step: Option<String>,
+    pub(crate) error: String,
+    pub(crate) tail: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) exit_code: u8,
+}
+
+/// A run that has a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct PastRun {
+    pub(crate) run: String,
+    pub(crate) title: String,
+    pub(crate) at: String,
+    pub(crate) outcome: String,
+    pub(crate) exit_code: Option<u8>,
+    pub(crate) milliseconds: Option<u64>,
+    pub(crate) journal: String,
+    pub(crate) report: Option<String>,
+}
+
+/// `status`: all but the first group is `null` where the host could not be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct HostEvent {
+    pub(crate) host: String,
+    pub(crate) role: Option<String>,
+    pub(crate) reached: bool,
+    pub(crate) nodes_known: bool,
+    pub(crate) node: Option<HostNode>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) drift: Option<String>,
+    pub(crate) flake: Option<String>,
+
+    pub(crate) k3s: Option<String>,
+    pub(crate) unit: Option<String>,
+    pub(crate) generation: Option<u32>,
+    pub(crate) generation_made: Option<u64>,
+    pub(crate) clock: Option<u64>,
+    pub(crate) running: Option<String>,
+    pub(crate) boot_default: Option<String>,
+    pub(crate) booted: Option<String>,
+    pub(crate) other_kernel: Option<bool>,
+    pub(crate) rollback_armed: Option<bool>,
+    pub(crate) deployed_by: Option<String>,
+    pub(crate) failed_units: Option<Vec<String>>,
+    pub(crate) certificate: Option<CertificateEvent>,
+}
+
+/// The host's node, as the API server tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct HostNode {
+    pub(crate) ready: bool,
+    pub(crate) status: Option<String>,
+    pub(crate) cordoned: bool,
+    pub(crate) version: String,
+    pub(crate) last_heartbeat: Option<u64>,
+}
+
+/// The certificate that ends first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct CertificateEvent {
+    pub(crate) file: String,
+    pub(crate) moment: u64,
+}
+
+/// What is not well: `doctor`'s, with a cause, and `token check`'s, without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct Finding {
+    pub(crate) host: Option<String>,
+    pub(crate) cause: Option<String>,
+    pub(crate) severity: String,
+    pub(crate) finding: String,
+    pub(crate) value: Option<String>,
+    pub(crate) evidence: Vec<String>,
+    pub(crate) seen_by: Option<String>,
+    pub(crate) hint: String,
+}
+
+/// A host of fleet.toml.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct NodeEvent {
+    pub(crate) host: String,
+    pub(crate) role: Option<String>,
+    pub(crate) node_ip: Option<String>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) ssh_user: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) taints: Vec<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) key: Option<String>,
+}
+
+/// A secret of secrets.nix, and its file. What only a file has is `null` without one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct SecretEvent {
+    pub(crate) secret: String,
+    pub(crate) state: String,
+    pub(crate) rule: Option<Vec<String>>,
+    pub(crate) readers: Option<String>,
+    pub(crate) agrees: Option<bool>,
+    pub(crate) proven: Option<bool>,
+    pub(crate) finding: Option<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) armor: Option<bool>,
+}
+
+impl Event {
+    /// A failure of a step, or of the command itself.
+    pub(crate) fn failure(failure: &Failure, step: Option<&pipeline::StepId>) -> Self {
+        let part = |part: fn(&pipeline::StepId) -> &String| step.map(part).cloned();
+        Self::Failure(FailureEvent {
+            stage: part(|step| &step.stage),
+            subject: part(|step| &step.subject),
+            step: part(|step| &step.step),
+            error: failure.message.clone(),
+            tail: failure.tail.clone(),
+            notes: failure.notes.clone(),
+            hint: failure.hint.clone(),
+            exit_code: failure.kind as u8,
+        })
+    }
+
+    /// One line on standard output. A reader that has gone away ends nobody's deploy.
+    pub(crate) fn print(&self) {
+        line(self);
+    }
+}
+
+/// What a command would do, where its dry run has no more to tell: a line or an event.
+pub(crate) fn would(global: &crate::cli::Global, about: &str) {
+    if global.json {
+        Event::Would { about: about.to_owned() }.print();
+    } else {
+        say!("would {about}");
+    }
+}
+
+/// Prints what is plain data, behind the stream's first line.
+pub(crate) fn line(event: &impl Serialize) {
+    begin();
+    say!("{}", serde_json::to_string(event).expect("events are plain data"));
+}
+
+/// The first line, once it is known which command this is; none without `--json`.
+static FIRST: OnceLock<Event> = OnceLock::new();
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// From here on this process prints a stream of events. One that only hands on another's begins its own with its first event.
+pub(crate) fn stream(command: String, dry_run: bool, is_anothers: bool) {
+    let _ = FIRST.set(Event::Begin { version: VERSION, command, dry_run });
+    if !is_anothers {
+        begin();
+    }
+}
+
+fn begin() {
+    if let Some(first) = FIRST.get()
+        && !BEGUN.swap(true, Ordering::Relaxed)
+    {
+        say!("{}", serde_json::to_string(first).expect("events are plain data"));
+    }
+}
+
+/// The last lines of the stream, if there is one.
+pub(crate) fn end(failure: Option<&Failure>) {
+    if FIRST.get().is_none() {
+        return;
+    }
+    if let Some(failure) = failure.filter(|failure| !failure.is_told()) {
+        Event::failure(failure, None).print();
+    }
+    if BEGUN.load(Ordering::Relaxed) {
+        Event::End { exit_code: failure.map_or(0, |failure| failure.kind as u8) }.print();
+    }
+}
+
+/// What clap says about a command line that is none: to a person as always, and to a program where one listens.
+pub(crate) fn refused(error: &clap::Error) -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let _ = error.print();
+    if error.use_stderr() && words.iter().any(|word| word == "--json") {
+        let said = error.to_string();
+        let mut paragraphs = said.split("\n\n").map(str::trim);
+        let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let failure = Failure::new(crate::failure::Kind::Usage, message.replace('\n', " "))
+            .hint("cargo xtask --help".to_owned());
+        stream(String::new(), false, false);
+        end(Some(&failure));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::failure::Kind::Usage as u8))
+}
