@@ -362,10 +362,59 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         let said = error.to_string();
         let mut paragraphs = said.split("\n\n").map(str::trim);
         let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let failure = Failure::new(crate::failure::Kind::Usage, message.replace('\n', " "))
-            .hint("cargo xtask --help".to_owned());
+        let tip = paragraphs.next().and_then(|tip| tip.strip_prefix("tip: "));
+        let hint = tip.unwrap_or("cargo xtask --help").to_owned();
+        let failure = Failure::new(crate::failure::Kind::Usage, message.replace('\n', " ")).hint(hint);
         stream(String::new(), false, false);
         end(Some(&failure));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::failure::Kind::Usage as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Those of `pipeline`, which knows no other form than its own, and what is no event of ours.
+    const OTHERS: [&str; 10] = [
+        "run",
+        "run-started",
+        "stage-started",
+        "step-started",
+        "step-progress",
+        "step-amount",
+        "step-fact",
+        "step-finished",
+        "run-finished",
+        "journal-entry",
+    ];
+
+    #[test]
+    fn the_kinds_of_the_code_and_of_the_schema_are_the_same() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../docs/events.schema.json")).unwrap();
+        let of_schema: BTreeSet<String> = schema["oneOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|kind| kind["$ref"].as_str().unwrap().trim_start_matches("#/$defs/").to_owned())
+            .collect();
+        let of_groups = schema["x-groups"].as_array().unwrap().iter();
+        let of_groups: BTreeSet<String> = of_groups
+            .flat_map(|group| group["events"].as_array().unwrap())
+            .map(|kind| kind.as_str().unwrap().to_owned())
+            .chain(["journal-entry".to_owned()])
+            .collect();
+        // serde itself tells which kinds it knows.
+        let unknown = serde_json::from_str::<Event>(r#"{"event":"nonsense"}"#).unwrap_err().to_string();
+        let known = unknown.split('`').skip(3).step_by(2).map(str::to_owned);
+        let known: BTreeSet<String> = known.chain(OTHERS.map(str::to_owned)).collect();
+        assert!(known.len() > 40, "{unknown}");
+        assert_eq!(known, of_schema);
+        assert_eq!(of_groups, of_schema);
+        assert_eq!(schema["$defs"]["begin"]["properties"]["version"]["const"], VERSION);
+        assert_eq!(schema["$defs"]["run"]["properties"]["version"]["const"], VERSION);
+    }
 }

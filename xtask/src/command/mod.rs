@@ -24,7 +24,7 @@ use fleet::{Fleet, Host};
 
 use crate::cli::Global;
 use crate::events::Event;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::journal::{Asked, Journal};
 use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
@@ -51,13 +51,15 @@ fn print_or_execute(
     let Some(journal) = journal else { return result };
     let run = journal.id().to_owned();
     let Some(path) = journal.finish(&result).map(|path| path.display().to_string()) else { return result };
+    // Refused before its first step, it has no more to tell than its error.
+    let was_run = result.as_ref().map_or_else(Failure::is_told, |()| true);
     if global.json {
         Event::Report { run, path }.print();
-    } else if can_resume && failed_outside {
-        eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
-        eprintln!("what happened: {path}");
-    } else {
-        eprintln!("\nwhat happened: {path}");
+    } else if was_run {
+        if can_resume && failed_outside {
+            eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
+        }
+        eprintln!("\n{} {path}", console::style("report:").dim().for_stderr());
     }
     result
 }

@@ -105,7 +105,17 @@ mod tests {
             Err(failure) => console::strip_ansi_codes(&failure.block()).into_owned(),
         };
         let all = ["2026-11-27T09-00-00Z-7", "2026-11-26", "2026-11-27T", "2026-11-28", ""];
-        expect![[r#""#]].assert_eq(&all.map(told).concat());
+        expect![[r#"
+            2026-11-27T09-00-00Z-7
+            2026-11-26T09-00-00Z-7
+            error: 2 runs begin with `2026-11-27T`
+            hint: name one of them in full: 2026-11-27T09-00-00Z-7 … 2026-11-27T10-00-00Z-12
+            error: there is no run `2026-11-28`
+            hint: did you mean 2026-11-26T09-00-00Z-7? All of them: cargo xtask report --list
+            error: there is no run ``
+            hint: did you mean 2026-11-26T09-00-00Z-7? All of them: cargo xtask report --list
+        "#]]
+        .assert_eq(&all.map(told).concat());
         let none = pick(&[], "2026").unwrap_err();
         assert_eq!(none.hint.as_deref(), Some("no run has been kept yet: cargo xtask deploy HOST"));
     }

@@ -109,14 +109,16 @@ fn axis(page: &mut String, scale: &Scale, height: usize) {
     }
 }
 
-/// From four to nine of them.
+/// At most nine of them.
 fn tick(length: f64) -> u64 {
-    let nice = [1, 2, 5].into_iter();
-    let seconds = (0..5u32).flat_map(|power| nice.clone().map(move |of| of * 10u64.pow(power)));
-    let minutes = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(|minutes| minutes * 60_000);
-    let all = seconds.filter(|ms| *ms < 60_000).chain(minutes);
-    all.filter(|ms| *ms >= 10).find(|ms| length / *ms as f64 <= 9.0).unwrap_or(3_600_000 * 24)
+    TICKS.into_iter().find(|tick| length / *tick as f64 <= 9.0).unwrap_or(24 * 3_600_000)
 }
+
+/// As clocks are divided.
+const TICKS: [u64; 24] = [
+    10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000,
+    600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000,
+];
 
 /// Without the digits that a tick has no use for.
 fn label(milliseconds: u64) -> String {
@@ -186,7 +188,7 @@ mod tests {
             (900.0, "100 ms"),
             (6_100.0, "1 s"),
             (59_000.0, "10 s"),
-            (200_000.0, "1 min"),
+            (200_000.0, "30 s"),
             (3_600_000.0, "10 min"),
         ] {
             let step = tick(length);

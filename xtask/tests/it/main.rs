@@ -3,6 +3,7 @@
 mod access;
 mod architecture;
 mod doctor;
+mod events;
 mod faults;
 mod lab;
 mod leaks;
@@ -11,6 +12,7 @@ mod node;
 mod placement;
 mod reboot;
 mod refusals;
+mod report;
 mod rollback;
 mod rotation;
 mod runbook;
