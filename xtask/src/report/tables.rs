@@ -134,9 +134,9 @@ pub(super) fn gates(story: &Story) -> Option<String> {
     let mut page = String::new();
     for step in story.steps.iter().filter(|step| step.id.step == "verify") {
         let evidence: Vec<&str> = step.facts("evidence").collect();
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<div class=\"gate {}\"><h3>{} <small>{}</small></h3>{}<p class=words>{}</p>\n",
+            "<div class=\"gate {}\"><h3>{} <small>{}</small></h3>{}<p class=words>{}</p>",
             step.outcome.word().replace(' ', "-"),
             Text(&step.id.subject),
             Text(&step.id.stage),
@@ -170,7 +170,7 @@ pub(super) fn steps(story: &Story, path: &[usize]) -> String {
     open(
         &mut page,
         "steps",
-        "Every step, in the order in which they began",
+        "Every step, in the order in which they began; the critical path is underlined",
         &["Outcome", "Host", "Step", "Time", "What"],
     );
     for (number, stage) in story.stages.iter().enumerate() {
@@ -195,14 +195,17 @@ pub(super) fn steps(story: &Story, path: &[usize]) -> String {
 }
 
 fn step_row(page: &mut String, index: usize, step: &Step, is_critical: bool) {
-    let class = if is_critical { " class=on-path" } else { "" };
-    let _ = write!(page, "<tr role=row id=s{index}{class}>");
+    let _ = write!(page, "<tr role=row id=s{index}>");
     cell(page, "outcome", mark(step.outcome));
     cell(page, "host", Text(&step.id.subject));
     cell(page, "step", Text(&step.id.step));
-    let on_path =
-        if is_critical { "<span class=path title=\"on the critical path\">critical</span>" } else { "" };
-    cell(page, "number", format_args!("{}{on_path}", took(step.took())));
+    let time = took(step.took());
+    if is_critical {
+        let heard = "<span class=heard>, on the critical path</span>";
+        cell(page, "number", format_args!("<span class=on-path>{time}{heard}</span>"));
+    } else {
+        cell(page, "number", time);
+    }
     let facts: Vec<_> = step.facts.iter().filter(|(name, _)| name != "difference").collect();
     if facts.is_empty() && step.lines.is_empty() {
         cell(page, "words", Text(&step.detail));
@@ -233,18 +236,20 @@ fn step_row(page: &mut String, index: usize, step: &Step, is_critical: bool) {
     page.push_str("</tr>\n");
 }
 
-/// The critical path in words.
+/// The critical path in words; steps that nobody would notice are counted only.
 pub(super) fn critical(story: &Story, path: &[usize]) -> String {
     let sum = critical::length(story, path);
+    let (told, short): (Vec<usize>, Vec<usize>) =
+        path.iter().partition(|index| story.steps[**index].took() * 200 >= sum);
     let mut page = format!(
         "<p>These steps waited for one another and made the run as long as it was: {} of {}. Any other could have \
          taken longer.</p>\n<ol class=path>\n",
         took(sum),
         took(story.length)
     );
-    for index in path {
-        let step = &story.steps[*index];
-        let share = (step.took() * 100).checked_div(sum.max(1)).unwrap_or(0);
+    for index in told {
+        let step = &story.steps[index];
+        let share = (step.took() * 100).checked_div(sum).unwrap_or(0);
         let _ = writeln!(
             page,
             "<li><a href=\"#s{index}\"><span>{}</span> {}</a> <span class=number>{}</span>\
@@ -254,5 +259,13 @@ pub(super) fn critical(story: &Story, path: &[usize]) -> String {
             took(step.took())
         );
     }
-    page + "</ol>\n"
+    page.push_str("</ol>\n");
+    match short.len() {
+        0 => {}
+        1 => page.push_str("<p class=rest>And a step that took next to no time.</p>\n"),
+        more => {
+            let _ = writeln!(page, "<p class=rest>And {more} steps that took next to no time.</p>");
+        }
+    }
+    page
 }

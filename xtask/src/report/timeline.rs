@@ -36,9 +36,8 @@ pub(super) fn timeline(story: &Story, path: &[usize]) -> String {
     let _ = write!(
         page,
         "</div>\n<div class=drawing role=region aria-label=\"Timeline\" tabindex=0>\n\
-         <svg role=group aria-label=\"{} steps of {} hosts over {}\" width=\"100%\" height=\"{height}\">\n",
-        story.steps.len(),
-        subjects.len(),
+         <svg role=group aria-label=\"{} over {}\" width=\"100%\" height=\"{height}\">\n",
+        if story.steps.len() == 1 { "one step".to_owned() } else { format!("{} steps", story.steps.len()) },
         took(story.length)
     );
     bands(&mut page, story, &scale, height);
@@ -124,8 +123,8 @@ const TICKS: [u64; 24] = [
 fn label(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
-        _ if milliseconds % 60_000 == 0 => format!("{} min", milliseconds / 60_000),
-        _ if milliseconds % 1000 == 0 => format!("{} s", milliseconds / 1000),
+        _ if milliseconds.is_multiple_of(60_000) => format!("{} min", milliseconds / 60_000),
+        _ if milliseconds.is_multiple_of(1000) => format!("{} s", milliseconds / 1000),
         _ => format!("{:.1} s", milliseconds as f64 / 1000.0),
     }
 }

@@ -74,8 +74,10 @@ impl Schema {
             let names: Vec<String> = json["$defs"].as_object().unwrap().keys().cloned().collect();
             compiler.add_resource(PLACE, json).unwrap();
             let whole = compiler.compile(PLACE, &mut all).unwrap();
-            let mut compile = |name: &String| compiler.compile(&format!("{PLACE}#/$defs/{name}"), &mut all);
-            let kinds = names.iter().map(|name| (name.clone(), compile(name).unwrap())).collect();
+            let mut compile = |name: &String| {
+                compiler.compile(&format!("{PLACE}#/$defs/{name}"), &mut all).expect("a sound schema")
+            };
+            let kinds = names.iter().map(|name| (name.clone(), compile(name))).collect();
             Self { all, whole, kinds }
         })
     }

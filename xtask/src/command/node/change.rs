@@ -195,7 +195,7 @@ pub(super) fn show_differences(global: &Global, texts: &[Change]) -> Result<()> 
 
 fn show_difference(global: &Global, Difference { path, text }: &Difference) {
     if global.json {
-        Event::Difference { file: path.to_string(), difference: text.clone() }.print();
+        Event::Difference { file: path.clone(), difference: text.clone() }.print();
         return;
     }
     for line in text.lines() {
