@@ -20,7 +20,7 @@ pub(crate) fn run(global: &Global, args: &Report) -> Result<()> {
     }
     let run = match &args.run {
         Some(wanted) => KeptRun::find(root, wanted)?,
-        None => KeptRun::all(root).into_iter().next().ok_or_else(none_yet)?,
+        None => KeptRun::newest(root).ok_or_else(none_yet)?,
     };
     if global.dry_run {
         would(global, &format!("write {RUNS}/{}/report.html, and show it", run.id));

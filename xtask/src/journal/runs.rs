@@ -33,6 +33,11 @@ impl KeptRun {
         ids(&root.join(RUNS)).iter().filter_map(|id| Self::read(root, id)).collect()
     }
 
+    /// The newest one that can be read.
+    pub(crate) fn newest(root: &Path) -> Option<Self> {
+        ids(&root.join(RUNS)).iter().find_map(|id| Self::read(root, id))
+    }
+
     fn read(root: &Path, id: &str) -> Option<Self> {
         // Lossy: a line that a kill cut off may end inside of a character.
         let text = fs::read(root.join(RUNS).join(id).join(EVENTS)).ok()?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::events::{FailureEvent, VERSION};
 
 /// How many of a step's lines are kept, the last ones.
-const LINES: usize = 200;
+const LINES: usize = 100;
 
 /// One run. Times are milliseconds since it began.
 #[derive(Debug, Default)]

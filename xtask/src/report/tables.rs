@@ -80,13 +80,13 @@ pub(super) fn built(story: &Story) -> Option<String> {
     );
     page.push_str("<tbody role=rowgroup>\n");
     let mut any = false;
-    let snapshots = story.steps.iter().flat_map(|step| step.facts("snapshot").map(move |path| (step, path)));
-    for (step, path) in snapshots {
+    let snapshots = story.steps.iter().flat_map(|step| step.facts("snapshot"));
+    for (index, path) in snapshots.enumerate() {
         any = true;
         page.push_str("<tr role=row>");
-        row_head(&mut page, "snapshot of the flake");
+        row_head(&mut page, if index == 0 { "snapshot of the flake" } else { "the same, with a new token" });
         cell(&mut page, "path", format_args!("<code>{}</code>", Text(path)));
-        cell(&mut page, "words", Text(&step.id.subject));
+        cell(&mut page, "words none", "–");
         cell(&mut page, "words none", "–");
         page.push_str("</tr>\n");
     }

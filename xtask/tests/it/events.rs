@@ -176,10 +176,15 @@ const INTRODUCTION: &str = "\
 [`events.schema.json`](events.schema.json) (JSON Schema 2020-12), from which this page is made; every line that any test of
 this repository gets is validated against it.
 
+```
+cargo xtask deploy maia --json | jq --raw-output 'select(.event == \"failure\") | .error, .hint'
+```
+
 Each line's `event` is its kind. The first line is `begin`, the last one `end`, also where a command is refused; whatever
-failed is a `failure` between them. Every field of a kind is always there, `null` where there is nothing to tell, but for
-those of which it is said. Whoever reads it passes over kinds and fields that it does not know: new ones do not change the
-version.
+failed is a `failure` between them. What `check`, `doctor`, `status` and `token check` find is their answer and no failure
+of theirs: the exit code alone says that something was found. Every field of a kind is always there, `null` where there is
+nothing to tell, but for those of which it is said. Whoever reads it passes over kinds and fields that it does not know: new
+ones do not change the version.
 
 Each run that changes something has a journal, `.xtask/runs/RUN/events.jsonl`: the same lines, each with the time at which
 it was written in `at`, behind a line of its own kind, `run`. A journal without an `end` is of a run that was killed, or

@@ -128,14 +128,14 @@ fn the_report_of_a_killed_run_is_made_later(lab: &Lab) {
 /// The positive control: a page with all that the others must not have.
 fn the_browser_sees_what_is_wrong(browser: &Browser) {
     let page = "<!doctype html><title>x</title><script>console.error('seen')</script>\
-                <img src=http://127.0.0.1:9/x><div style='width:3000px'>x</div>";
+                <img src=http://127.0.0.1:9/x><div style='width:3000px'>x</div><p style='color:#999'>faint</p>";
     let path = kept("report-control.html");
     fs::write(&path, page).unwrap();
     let seen = browser.open(&path, "light", 360);
     assert!(seen.console.iter().any(|line| line.contains("seen")), "{seen:?}");
     assert_eq!(seen.requests.len(), 2, "{seen:?}");
     assert!(seen.width > 360, "{seen:?}");
-    assert_eq!(browser.ask("document.title"), "x");
+    assert_eq!(browser.ask(include_str!("report/contrast.js")), json!(["2.85 faint"]));
 }
 
 fn is_well_made(browser: &Browser, name: &str, scheme: &str, width: u32) {

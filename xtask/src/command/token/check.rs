@@ -67,7 +67,11 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
                 findings.extend(found);
             }
             Err(failure) => {
-                eprint!("{}", failure.block());
+                if global.json {
+                    Event::failure(&failure, None).print();
+                } else {
+                    eprint!("{}", failure.block());
+                }
                 unreachable = Some(failure.kind);
             }
         }
