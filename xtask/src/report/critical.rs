@@ -22,13 +22,13 @@ pub(crate) fn path(story: &Story) -> Vec<usize> {
 
 fn before(steps: &[Step], index: usize) -> Option<usize> {
     let step = &steps[index];
+    // Of those that had ended when it began, as the journal's order has it: times are equal too often.
+    let earlier =
+        || (0..index).filter(|other| steps[*other].ended_as.is_some_and(|at| at < step.begun_after));
     let same_track =
-        |other: &&usize| steps[**other].stage == step.stage && steps[**other].id.subject == step.id.subject;
-    let earlier: Vec<usize> =
-        (0..index).filter(|other| steps[*other].ended_as < Some(step.begun_after)).collect();
-    let earlier: Vec<usize> = earlier.into_iter().filter(|other| steps[*other].ended_as.is_some()).collect();
-    let last = |of: Vec<&usize>| of.into_iter().max_by_key(|other| steps[**other].ended_as).copied();
-    last(earlier.iter().filter(same_track).collect()).or_else(|| last(earlier.iter().collect()))
+        |other: &usize| steps[*other].stage == step.stage && steps[*other].id.subject == step.id.subject;
+    let ended_as = |other: &usize| steps[*other].ended_as;
+    earlier().filter(same_track).max_by_key(ended_as).or_else(|| earlier().max_by_key(ended_as))
 }
 
 /// How long its steps took together.

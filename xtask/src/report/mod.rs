@@ -12,6 +12,7 @@ mod tables;
 mod tests;
 mod text;
 mod timeline;
+mod told;
 
 pub(crate) use page::html;
 pub(crate) use story::Story;

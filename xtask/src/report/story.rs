@@ -6,8 +6,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use serde::Deserialize;
-
+use super::told::{Amounts, Id, Line, Told};
 use crate::events::{FailureEvent, VERSION};
 
 /// How many of a step's lines are kept, the last ones.
@@ -48,13 +47,6 @@ pub(crate) struct StageSpan {
     pub(crate) to: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Id {
-    pub(crate) stage: String,
-    pub(crate) subject: String,
-    pub(crate) step: String,
-}
-
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) id: Id,
@@ -84,79 +76,6 @@ pub(crate) enum Outcome {
     Failed,
     /// It has no end: the run was killed.
     CutOff,
-}
-
-/// How far it came.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) struct Amounts {
-    #[serde(default)]
-    pub(crate) builds: Option<Amount>,
-    #[serde(default)]
-    pub(crate) paths: Option<Amount>,
-    #[serde(default)]
-    pub(crate) bytes: Option<Amount>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) struct Amount {
-    pub(crate) done: u64,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    at: String,
-    #[serde(flatten)]
-    told: Told,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-enum Told {
-    Run {
-        version: u32,
-        id: String,
-        title: String,
-    },
-    StageStarted {
-        stage: String,
-    },
-    StepStarted(Id),
-    StepProgress {
-        #[serde(flatten)]
-        id: Id,
-        line: String,
-    },
-    StepAmount {
-        #[serde(flatten)]
-        id: Id,
-        #[serde(flatten)]
-        amounts: Amounts,
-    },
-    StepFact {
-        #[serde(flatten)]
-        id: Id,
-        name: String,
-        value: String,
-    },
-    StepFinished {
-        #[serde(flatten)]
-        id: Id,
-        outcome: String,
-        detail: Option<String>,
-        reason: Option<String>,
-        error: Option<String>,
-    },
-    RunFinished {
-        ok: bool,
-        not_reached: Vec<Id>,
-    },
-    Failure(FailureEvent),
-    End {
-        exit_code: u8,
-    },
-    #[serde(other)]
-    Unknown,
 }
 
 impl Story {

@@ -4,8 +4,9 @@ use std::fmt::{Display, Write as _};
 
 use super::critical;
 use super::escape::Text;
-use super::story::{Amount, Outcome, Step, Story};
+use super::story::{Outcome, Step, Story};
 use super::text::took;
+use super::told::Amount;
 
 /// A table whose rows become blocks on a narrow screen; the roles keep it a table for whoever listens to it.
 fn open(page: &mut String, class: &str, caption: &str, heads: &[&str]) {
