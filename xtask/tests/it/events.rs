@@ -1,12 +1,14 @@
 //! `docs/events.schema.json` against what the tool says: every answer to `--json` that any test gets comes through here.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::OnceLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use expect_test::{expect, expect_file};
 use serde_json::{Value, json};
 
+use crate::secrets::Cluster;
 use crate::support::{Answer, Clone};
 
 const SCHEMA: &str = include_str!("../../../docs/events.schema.json");
@@ -251,6 +253,33 @@ fn a_refusal_is_told_to_a_program_too() {
         {"event":"failure","stage":null,"subject":null,"step":null,"error":"hosts/fleet.toml:40: unknown variant `worker`, expected `server` or `agent`","tail":[],"notes":[],"hint":"known here: server, agent","exit_code":3}
         {"event":"end","exit_code":3}
     "#]].assert_eq(&told(&["rehearse", "--json"], 3));
+}
+
+#[test]
+fn every_answer_of_the_repository_is_told_in_events() {
+    let cluster = Cluster::new("\n  \"secrets/new.age\".publicKeys = adminKeys;");
+    for (name, readers) in [("server", ["me", "ocean"]), ("agent", ["me", "maia"])] {
+        cluster.keep(&format!("secrets/k3s-{name}-token.age"), name, &readers);
+    }
+    cluster.key("attic");
+    let key = cluster.public("attic");
+    let told = |args: &[&str], stdin: &str| {
+        let events = cluster.fed(&[args, &["--json"]].concat(), stdin).events();
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["secrets", "new", "secrets/new.age"], "x"), ["secret-finished"]);
+    assert_eq!(told(&["secrets", "edit", "secrets/new.age"], "y"), ["secret-finished"]);
+    assert_eq!(told(&["secrets", "rekey", "--force"], "").last().unwrap(), "rekeyed");
+    assert_eq!(told(&["token", "generate", "server"], ""), ["failure"]);
+    assert_eq!(told(&["check"], "")[0], "check");
+    let host = ["node", "add", "attic", "--role", "agent", "--host-key", &key, "--no-deploy"];
+    assert_eq!(told(&host, ""), ["key", "difference", "difference", "difference", "anew", "failure"]);
+    let added = told(&[&host[..], &["--yes"]].concat(), "");
+    assert_eq!(added.last().unwrap(), "added", "{added:?}");
+    let pinned = told(&["node", "pin", "maia", "--host-key", &cluster.public("maia"), "--yes"], "");
+    assert!(pinned.contains(&"pinned".to_owned()), "{pinned:?}");
+    fs::write(cluster.path("admin.pub"), cluster.public("attic")).unwrap();
+    assert_eq!(told(&["init", "--admin", "me=admin.pub"], "")[0], "key");
 }
 
 #[test]

@@ -40,11 +40,14 @@ fn the_reports_of_a_good_and_of_a_bad_run_open_in_a_browser() {
         let keep_newest = |name: &str| keep_newest(lab, out.get().expect("it is held"), name);
         xtask(lab, &["bootstrap-cluster"]).expect(0).says("report: .xtask/runs/");
         keep_newest("report-good.html");
+        every_answer_of_a_cluster_is_told_in_events(lab);
         configure(lab, "ocean", "environment.etc.\"motd-of-the-day\".text = \"hello\";");
         configure(lab, "maia", &format!("{HOSTILE}\n{TROUBLE}"));
-        xtask(lab, &["deploy", "ocean", "maia", "--gate-timeout", "2"])
-            .expect(7)
-            .says("report: .xtask/runs/");
+        let failing = ["deploy", "ocean", "maia", "--gate-timeout", "2", "--json"];
+        let failed = xtask(lab, &failing).expect(7).events();
+        let last = &failed[failed.len() - 1];
+        assert_eq!(last["event"], "report");
+        assert_eq!(last["path"], format!(".xtask/runs/{}/report.html", last["run"].as_str().unwrap()));
         keep_newest("report-bad.html");
         the_history_is_listed(lab);
         a_run_is_told_in_the_terminal(lab);
@@ -65,6 +68,25 @@ fn the_reports_of_a_good_and_of_a_bad_run_open_in_a_browser() {
     }
     the_keyboard_reaches_all_of_it(&browser);
     nothing_that_a_host_said_is_markup(&browser);
+}
+
+/// Whatever they come to: that they are as documented is looked at wherever a test calls the tool.
+fn every_answer_of_a_cluster_is_told_in_events(lab: &Lab) {
+    for (args, kind) in [
+        (&["verify"][..], "run-finished"),
+        (&["status"], "host"),
+        (&["doctor", "-v"], "well"),
+        (&["check"], "check"),
+        (&["token", "check"], "token"),
+        (&["token", "sync"], "secret-finished"),
+        (&["secrets", "list"], "secret"),
+        (&["secrets", "rekey"], "rekeyed"),
+        (&["kubeconfig"], "kubeconfig"),
+        (&["deploy", "maia", "--dry-run"], "planned-step"),
+    ] {
+        let events = xtask(lab, &[args, &["--json"]].concat()).expect(0).events();
+        assert!(events.iter().any(|event| event["event"] == kind), "{args:?} tells no `{kind}`: {events:?}");
+    }
 }
 
 fn runs(lab: &Lab) -> PathBuf {

@@ -144,7 +144,7 @@ fn a_host_goes_back_to_an_earlier_generation_by_name() {
         let plan = xtask(lab, &["rollback", "maia", "--dry-run"]).expect(0).stdout;
         assert!(plan.contains("find the generation before its boot default"), "{plan}");
         assert_eq!(systems(lab, "maia"), second);
-        xtask(lab, &["rollback", "maia"]).expect(0);
+        xtask(lab, &["rollback", "maia", "--json"]).expect(0);
         assert_eq!(systems(lab, "maia"), first);
         assert_settled(lab, "maia");
         xtask(lab, &["verify"]).expect(0);
