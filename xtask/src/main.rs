@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     };
     if cli.global.json {
         // The command under rehearsal tells of itself.
-        let is_anothers = matches!(cli.command, Command::Rehearse(_));
+        let is_anothers = matches!(&cli.command, Command::Rehearse(args) if !args.clean);
         events::stream(words, cli.global.dry_run, is_anothers);
     }
     if let Err(error) = remote::watch_for_interrupts() {

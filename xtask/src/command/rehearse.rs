@@ -18,7 +18,7 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
         return Ok(());
     }
     if args.clean {
-        say!("removed {} cgroups of rehearsals that were killed", lab::clean());
+        eprintln!("removed {} cgroups of rehearsals that were killed", lab::clean());
         return Ok(());
     }
     if lab::is_inside() {

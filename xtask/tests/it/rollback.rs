@@ -95,6 +95,8 @@ fn ctrl_c_while_a_host_is_verified_takes_it_back() {
         assert!(log.contains("note: rolled back: maia runs "), "{log}");
         assert_eq!(systems(lab, "maia"), before);
         assert_settled(lab, "maia");
+        let report = xtask(lab, &["report"]).expect(0).stdout;
+        assert!(report.starts_with("deploy maia  interrupted (exit code 130)\n"), "{report}");
     });
 }
 
