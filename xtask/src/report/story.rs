@@ -107,6 +107,7 @@ impl Story {
             }
             Told::StepStarted(id) => {
                 if self.stages.last().is_none_or(|stage| stage.name != id.stage) {
+                    self.close_stage();
                     self.stages.push(StageSpan { name: id.stage.clone(), from: now, to: now });
                 }
                 self.steps.push(Step::begin(id, self.stages.len() - 1, now, *ended));
