@@ -48,7 +48,10 @@ pub(super) struct Seen {
 impl Browser {
     #[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
     pub(super) fn start() -> Self {
+        // What both of them leave behind goes away with it.
+        let profile = tempfile::tempdir().unwrap();
         let mut command = std::process::Command::new("chromedriver");
+        command.env("TMPDIR", profile.path());
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.spawn().expect("chromedriver: `cargo xtask test --install` installs it");
         let said = BufReader::new(driver.stdout.take().expect("a pipe"));
@@ -57,7 +60,6 @@ impl Browser {
         let port = line.rsplit(' ').next().unwrap().trim_end_matches('.').to_owned();
         // Its pipe stays open, or it would end by it.
         std::thread::spawn(move || lines.for_each(drop));
-        let profile = tempfile::tempdir().unwrap();
         let args: Vec<String> = FLAGS.map(str::to_owned).into_iter().collect();
         let args = [args, vec![format!("--user-data-dir={}", profile.path().display())]].concat();
         let wanted = json!({"capabilities": {"alwaysMatch": {
