@@ -16,6 +16,7 @@ mod ask;
 mod cli;
 mod command;
 mod doctor;
+mod events;
 mod failure;
 mod graph;
 mod host_key;
@@ -23,18 +24,31 @@ mod identity;
 mod journal;
 mod playbook;
 mod render;
+mod report;
 mod repository;
 mod run;
 mod tokens;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, words(&matches)))
+    });
+    let (cli, words) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return events::refused(&error),
+    };
+    if cli.global.json {
+        // The command under rehearsal tells of itself.
+        let is_anothers = matches!(&cli.command, Command::Rehearse(args) if !args.clean);
+        events::stream(words, cli.global.dry_run, is_anothers);
+    }
     if let Err(error) = remote::watch_for_interrupts() {
         eprintln!("warning: ctrl-C cannot be handled in order: {error}");
     }
@@ -57,10 +71,23 @@ fn main() -> ExitCode {
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
         Command::Token(command) => command::token::run(&cli.global, command),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
+        Command::Report(args) => command::report::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
     };
+    events::end(result.as_ref().err());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The command's own words: `node add`.
+fn words(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut rest = matches;
+    while let Some((word, below)) = rest.subcommand() {
+        words.push(word);
+        rest = below;
+    }
+    words.join(" ")
 }

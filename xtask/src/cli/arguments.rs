@@ -173,6 +173,18 @@ pub(crate) struct Rehearse {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Its name in .xtask/runs, or how that begins [default: the newest]
+    pub(crate) run: Option<String>,
+    /// Print a summary and the report's path, and open no browser
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// List the runs that are kept: what, when, how long, how it ended
+    #[arg(long, conflicts_with_all = ["run", "print"])]
+    pub(crate) list: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Test {
     /// Install what the tests need first (Debian, as root)
     #[arg(long)]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{
-    Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Rehearse, Role, Rollback, Status, Test,
+    Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Rehearse, Report, Role, Rollback, Status, Test,
 };
 pub(crate) use graph::{Format, Graph};
 pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
@@ -191,6 +191,17 @@ Examples:
   cargo xtask rehearse --shell                 bootstrap the cluster, then stay in a shell among the machines
   cargo xtask rehearse -- deploy ocean --dry-run")]
     Rehearse(Rehearse),
+    /// A run that is over: opens its report in the browser, or prints a summary of it
+    ///
+    /// The report is .xtask/runs/RUN/report.html, one file that needs no network; it is made anew from the run's journal, also
+    /// where the run was killed. Without a display, or without a terminal, the summary and the report's path are printed.
+    /// Exit code 0 whatever became of the run, 2 where there is none of that name, 3 where its journal cannot be read.
+    #[command(after_help = "\
+Examples:
+  cargo xtask report                  the newest run
+  cargo xtask report 2026-11-27T10    the only run whose name begins like this
+  cargo xtask report --list           all that are kept, the newest first")]
+    Report(Report),
     /// Run everything that CI runs: format, lints, unit tests, tests on throwaway machines
     Test(Test),
 }

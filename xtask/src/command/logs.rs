@@ -11,6 +11,7 @@ use remote::ssh::Session;
 
 use crate::ask::Asker;
 use crate::cli::{Global, Logs};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::render::{Terminal, github};
 use crate::repository::Repository;
@@ -21,7 +22,7 @@ pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
     let host = fleet.host(&args.host)?;
     if global.dry_run {
         let unit = args.unit.as_deref().unwrap_or("k3s");
-        say!("would read the journal of {unit} on {}", host.name);
+        would(global, &format!("read the journal of {unit} on {}", host.name));
         return Ok(());
     }
     let asker = Asker::new(global, &fleet, &Terminal::new())?;

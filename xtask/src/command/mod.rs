@@ -10,6 +10,7 @@ pub(crate) mod kubeconfig;
 pub(crate) mod logs;
 pub(crate) mod node;
 pub(crate) mod rehearse;
+pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod status;
@@ -23,7 +24,8 @@ use agenix::{Rule, RuleError, Rules};
 use fleet::{Fleet, Host};
 
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::events::Event;
+use crate::failure::{Failure, Result};
 use crate::journal::{Asked, Journal};
 use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
@@ -44,6 +46,33 @@ fn print_or_execute(
         return Ok(());
     }
     let mut journal = needs.journal.begin(repository, plan);
+    let result = execute(global, repository, fleet, plan, needs, journal.as_mut());
+    let can_resume = matches!(needs.journal, Keep::Deploy { .. });
+    let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
+    let Some(journal) = journal else { return result };
+    let run = journal.id().to_owned();
+    let Some(path) = journal.finish(&result).map(|path| path.display().to_string()) else { return result };
+    // Refused before its first step, it has no more to tell than its error.
+    let was_run = result.as_ref().map_or_else(Failure::is_told, |()| true);
+    if global.json {
+        Event::Report { run, path }.print();
+    } else if was_run {
+        if can_resume && failed_outside {
+            eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
+        }
+        eprintln!("\n{} {path}", console::style("report:").dim().for_stderr());
+    }
+    result
+}
+
+fn execute(
+    global: &Global,
+    repository: &Repository,
+    fleet: &Fleet,
+    plan: &Plan,
+    needs: &Needs,
+    journal: Option<&mut Journal>,
+) -> Result<()> {
     let terminal = Terminal::new();
     let rules = if needs.secrets { Some(usable(repository.rules(fleet)?)?) } else { None };
     let identities = identity::load(global, &terminal)?;
@@ -63,16 +92,10 @@ fn print_or_execute(
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
     let mut renderers: Vec<&mut dyn render::Renderer> = vec![renderer.as_mut()];
-    renderers.extend(journal.as_mut().map(|journal| journal as _));
+    renderers.extend(journal.map(|journal| journal as _));
     let result = run.execute(plan, global.jobs, &mut renderers);
     for difference in run.differences().iter().filter(|_| !global.json) {
         say!("\n{difference}");
-    }
-    let can_resume = matches!(needs.journal, Keep::Deploy { .. });
-    let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
-    if let Some(journal) = journal.filter(|_| can_resume && failed_outside && !global.json) {
-        eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
-        eprintln!("what happened: {}", journal.path().display());
     }
     result
 }
@@ -128,11 +151,13 @@ fn print_plan(global: &Global, plan: &Plan) {
         return;
     }
     for (stage, track, step) in plan.steps() {
-        let value = serde_json::json!({
-            "event": "planned-step",
-            "stage": stage.name, "subject": track.subject, "step": step.name, "about": step.about,
-        });
-        say!("{value}");
+        Event::PlannedStep {
+            stage: stage.name.clone(),
+            subject: track.subject.clone(),
+            step: step.name.clone(),
+            about: step.about.clone(),
+        }
+        .print();
     }
 }
 

@@ -8,16 +8,17 @@ use console::style;
 use lab::Lab;
 
 use crate::cli::{Global, Rehearse};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{Repository, is_token};
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
-        say!("would remove the cgroups of rehearsals that were killed");
+        would(global, "remove the cgroups of rehearsals that were killed");
         return Ok(());
     }
     if args.clean {
-        say!("removed {} cgroups of rehearsals that were killed", lab::clean());
+        eprintln!("removed {} cgroups of rehearsals that were killed", lab::clean());
         return Ok(());
     }
     if lab::is_inside() {
@@ -26,7 +27,8 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     let repository = Repository::find()?;
     repository.fleet()?;
     if global.dry_run {
-        say!("would boot a machine for each host of hosts/fleet.toml and run: {}", command(args).join(" "));
+        let command = command(args).join(" ");
+        would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
     if args.install {

@@ -5,6 +5,7 @@ use std::path::Path;
 use console::style;
 
 use crate::cli::{Global, Test};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 
 /// One check: what it is called, its command line, extra environment.
@@ -15,8 +16,10 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("chromium", "chromium"),
+    ("chromium-driver", "chromedriver"),
+    ("curl", "curl"),
     ("graphviz", "dot"),
     ("kubernetes-client", "kubectl"),
     ("python3-pip", "pip3"),
@@ -78,9 +81,13 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
     if global.dry_run {
         for check in &CHECKS {
-            say!("would run {}: {}", check.name, check.argv.join(" "));
+            would(global, &format!("run {}: {}", check.name, check.argv.join(" ")));
         }
         return Ok(());
+    }
+    if global.json {
+        let message = "what the tests print is shown as it is, which --json has no form for";
+        return Err(Failure::new(Kind::Usage, message));
     }
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;

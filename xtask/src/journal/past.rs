@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Asked, EVENTS, RUNS, VERSION, ids};
+use super::runs::{RUNS, ids};
+use super::{Asked, EVENTS};
+use crate::events::VERSION;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Rotated;
 

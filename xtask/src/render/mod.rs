@@ -16,8 +16,6 @@ use crate::cli::Global;
 use crate::failure::Failure;
 use crate::playbook::Plan;
 
-pub(crate) use json::failure_event;
-
 /// Draws one run.
 pub(crate) trait Renderer {
     /// Something happened.

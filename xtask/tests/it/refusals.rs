@@ -331,7 +331,7 @@ fn an_identity_is_missed_before_anything_is_touched() {
                 argv.iter().map(|arg| if arg == "HOME=/root" { &home } else { arg.as_str() }).collect();
             let answer = run(&argv, &lab.deployer().repository(), &[]).expect(3);
             assert!(!answer.stderr.contains("  activate  "), "{}", answer.stderr);
-            answer.stderr[answer.stderr.find("error:").unwrap()..].to_owned()
+            answer.error().to_owned()
         };
         let mine =
             "cp /root/.ssh/id_ed25519 /root/keys/mine && ssh-keygen -q -p -P '' -N sesame -f /root/keys/mine";

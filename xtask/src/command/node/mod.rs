@@ -19,6 +19,7 @@ use fleet::{Address, Fleet, Host, HostName, PublicKey};
 use remote::question::{self, Echo};
 
 use crate::cli::{self, Global, NodeCommand};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host_key;
 use crate::repository::Repository;
@@ -64,13 +65,8 @@ impl HostKey {
         let (key, replaces) = (self.key.fingerprint(), old.map(PublicKey::fingerprint));
         let heard_at = self.heard_at.as_ref().map(Address::as_str);
         if global.json {
-            let host = name.as_str();
-            say!(
-                "{}",
-                serde_json::json!({
-                    "event": "key", "host": host, "key": key, "replaces": replaces, "heard-at": heard_at,
-                })
-            );
+            let (host, heard_at) = (Some(name.to_string()), heard_at.map(str::to_owned));
+            Event::Key { host, admin: None, key, replaces, heard_at }.print();
             return;
         }
         let source = heard_at.map_or_else(|| "as given".to_owned(), |at| format!("as {at} answers"));
@@ -94,8 +90,8 @@ impl HostKey {
 fn would_ask(global: &Global, host: &Host) {
     let addresses: Vec<&str> = host.addresses.iter().map(Address::as_str).collect();
     if global.json {
-        let host = host.name.as_str();
-        say!("{}", serde_json::json!({ "event": "would-ask", "host": host, "addresses": addresses }));
+        let addresses = addresses.into_iter().map(str::to_owned).collect();
+        Event::WouldAsk { host: host.name.to_string(), addresses }.print();
         return;
     }
     say!(
@@ -169,9 +165,9 @@ fn usage(error: impl std::fmt::Display) -> Failure {
 }
 
 /// `✓ …`, or an event.
-fn tell_done(global: &Global, event: &str, name: &HostName, text: &str) {
+fn tell_done(global: &Global, event: &Event, text: &str) {
     if global.json {
-        say!("{}", serde_json::json!({ "event": event, "host": name.as_str() }));
+        event.print();
     } else {
         say!("{} {text}", style("✓").green());
     }

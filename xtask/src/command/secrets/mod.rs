@@ -11,6 +11,7 @@ use agenix::terminal::print_secret;
 use agenix::{EditError, Recovery, SecretError, SecretPath, Secrets};
 
 use crate::cli::{self, Global, SecretsCommand};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -38,7 +39,7 @@ fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
     }
     let (secrets, path) = open(repository, file)?;
     if global.dry_run {
-        say!("would decrypt {path}");
+        would(global, &format!("decrypt {path}"));
         return Ok(());
     }
     let rule = secrets.rules().rule(&path)?;

@@ -7,6 +7,7 @@ use remote::question::{self, Echo};
 
 use super::{about, open, told};
 use crate::cli::{Content, Global};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -17,7 +18,7 @@ pub(crate) fn edit(global: &Global, repository: &Repository, args: &Content) -> 
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run(global, "edit", rule);
+        return dry_run(global, "edit", rule, |secret, readers| Event::WouldEdit { secret, readers });
     }
     let identities = identity::load(global, &Terminal::new())?;
     let edited = match piped()? {
@@ -32,7 +33,7 @@ pub(crate) fn new(global: &Global, repository: &Repository, args: &Content) -> R
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run(global, "write", rule);
+        return dry_run(global, "write", rule, |secret, readers| Event::WouldWrite { secret, readers });
     }
     let content = piped()?;
     if secrets.read(rule)?.is_some() {
@@ -80,11 +81,10 @@ fn editor() -> Result<EditorCommand> {
     })
 }
 
-fn dry_run(global: &Global, verb: &str, rule: &Rule) -> Result<()> {
+fn dry_run(global: &Global, verb: &str, rule: &Rule, event: fn(String, Vec<String>) -> Event) -> Result<()> {
     let readers: Vec<String> = rule.recipients()?.iter().map(agenix::Recipient::label).collect();
     if global.json {
-        let event = format!("would-{verb}");
-        say!("{}", serde_json::json!({ "event": event, "secret": rule.path().as_str(), "readers": readers }));
+        event(rule.path().to_string(), readers).print();
         return Ok(());
     }
     say!("would {verb} {}, for {}", rule.path(), readers.join(", "));
@@ -103,7 +103,7 @@ fn finish(global: &Global, repository: &Repository, rule: &Rule, edited: Edited)
         Edited::NotCreated => ("not-created", format!("{path} is not written: the editor left no file")),
     };
     if global.json {
-        say!("{}", serde_json::json!({ "event": "secret", "secret": path.as_str(), "outcome": word }));
+        Event::SecretFinished { secret: path.to_string(), outcome: word.to_owned(), detail: text }.print();
     } else {
         say!("{text}");
     }
