@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     if let Err(error) = agenix::forbid_core_dumps() {
         eprintln!("warning: a crash could leave secrets in a core dump: {error}");
     }
-    let result = match &cli.command {
+    let Some(command) = &cli.command else { return ended(command::overview::run(&cli.global)) };
+    let result = match command {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
         Command::Rollback(args) => command::rollback::run(&cli.global, args),
@@ -56,7 +57,13 @@ fn main() -> ExitCode {
         Command::Token(command) => command::token::run(&cli.global, command),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
+        Command::Completions(args) => command::completions::run(args),
+        Command::Man(args) => command::man::run(args),
     };
+    ended(result)
+}
+
+fn ended(result: failure::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -1,7 +1,9 @@
 //! The command line as clap sees it.
 
 mod arguments;
+mod known;
 mod node;
+pub(crate) mod page;
 mod secrets;
 
 use std::path::PathBuf;
@@ -9,11 +11,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{
-    Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Rehearse, Role, Rollback, Status, Test,
+    Completions, Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Man, Rehearse, Role, Rollback, Shell,
+    Status, Test,
 };
+pub(crate) use known::Here;
 pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
 pub(crate) use secrets::{
-    Content, Rekey, Secrets, SecretsCommand, TokenCommand, TokenOf, TokenRotate, TokenSync,
+    Content, Edit, New, Rekey, Secrets, SecretsCommand, TokenCommand, TokenOf, TokenRotate, TokenSync,
 };
 
 /// Operates the NixOS and K3s cluster of this repository.
@@ -22,8 +26,9 @@ pub(crate) use secrets::{
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Without one: where one stands.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 const EXIT_CODES: &str = "\
@@ -184,4 +189,21 @@ Examples:
     Rehearse(Rehearse),
     /// Run everything that CI runs: format, lints, unit tests, tests on throwaway machines
     Test(Test),
+    /// Print a script that completes commands, hosts, roles, tags and secrets at a Tab
+    ///
+    /// It goes beside cargo's own completion, whichever way that is loaded, and calls the program that printed it: no cargo is
+    /// started and nobody is contacted. Print it again when the repository has moved.
+    #[command(after_help = "\
+Examples:
+  cargo xtask completions bash > ~/.cargo-xtask.bash      then in ~/.bashrc: source ~/.cargo-xtask.bash
+  cargo xtask completions zsh > ~/.cargo-xtask.zsh        then in ~/.zshrc: source ~/.cargo-xtask.zsh
+  cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish")]
+    Completions(Completions),
+    /// Show the manual page of a command, or write those of all commands
+    #[command(after_help = "\
+Examples:
+  cargo xtask man deploy
+  cargo xtask man secrets edit | man -l -
+  cargo xtask man --out ~/.local/share/man/man1      then: man cargo-xtask-deploy")]
+    Man(Man),
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Role;
+use super::{Role, known};
 
 #[derive(Debug, Args)]
 pub(crate) struct Node {
@@ -63,16 +63,16 @@ pub(crate) struct NodeAdd {
     #[arg(long, value_name = "USER")]
     pub(crate) ssh_user: Option<String>,
     /// `key=value:Effect`, any number of times
-    #[arg(long, value_name = "TAINT")]
+    #[arg(long, value_name = "TAINT", add = known::taints())]
     pub(crate) taint: Vec<String>,
     /// `key=value`, any number of times
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, value_name = "LABEL", add = known::labels())]
     pub(crate) label: Vec<String>,
     /// For `deploy --tag`, any number of times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = known::tags())]
     pub(crate) tag: Vec<String>,
     /// Where its system is built: target, local, or a host of the fleet [default: target]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", add = known::builders())]
     pub(crate) build_on: Option<String>,
     /// Change the repository only
     #[arg(long)]
@@ -82,6 +82,7 @@ pub(crate) struct NodeAdd {
 #[derive(Debug, Args)]
 pub(crate) struct NodeRemove {
     /// Its name in hosts/fleet.toml
+    #[arg(add = known::hosts())]
     pub(crate) name: String,
     /// Leave hosts/NAME/ as it is
     #[arg(long)]
@@ -98,6 +99,7 @@ pub(crate) struct NodeRemove {
 #[derive(Debug, Args)]
 pub(crate) struct NodePin {
     /// Its name in hosts/fleet.toml
+    #[arg(add = known::hosts())]
     pub(crate) name: String,
     /// Its new host key, or the file of one [default: the host is asked, and you compare the fingerprint]
     #[arg(long, value_name = "KEY")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Hosts;
+use super::known::{self, Which};
 
 #[derive(Debug, Args)]
 pub(crate) struct Secrets {
@@ -18,18 +19,19 @@ pub(crate) enum SecretsCommand {
     ///
     /// The editor gets a file in memory (a tmpfs), gone when it is closed. If it fails, nothing is changed; if the
     /// result cannot be encrypted, it is opened again with what you typed.
-    Edit(Content),
+    Edit(Edit),
     /// Print a secret on standard output, byte for byte
     Show {
-        /// The secret's file
-        file: PathBuf,
+        /// The secret's file [at a terminal: you choose]
+        #[arg(add = known::secrets(Which::Written))]
+        file: Option<PathBuf>,
     },
     /// Write a secret without reading what was there: needs no private key
     #[command(after_help = "\
 Examples:
   openssl rand -hex 32 | cargo xtask secrets new secrets/restic-password.age
   cargo xtask secrets new secrets/wifi.age              type it in $EDITOR")]
-    New(Content),
+    New(New),
     /// List the secrets: who can read each, and whether its file agrees with its rule. Needs no private key
     List,
     /// Encrypt secrets anew for whom secrets.nix names now: those that need it, all of them or none
@@ -92,9 +94,25 @@ pub(crate) struct TokenSync {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Content {
+pub(crate) struct Edit {
+    /// The secret's file, which has a rule in secrets.nix [at a terminal: you choose]
+    #[arg(add = known::secrets(Which::All))]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) content: Content,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
     /// The secret's file, which has a rule in secrets.nix
+    #[arg(add = known::secrets(Which::Unwritten))]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) content: Content,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Content {
     /// An empty content is meant
     #[arg(long)]
     pub(crate) allow_empty: bool,
@@ -106,6 +124,6 @@ pub(crate) struct Rekey {
     #[arg(long)]
     pub(crate) force: bool,
     /// These files, and no others
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, value_name = "FILE", num_args = 1.., add = known::secrets(Which::Written))]
     pub(crate) only: Vec<PathBuf>,
 }

@@ -9,6 +9,7 @@ use k3s::unit;
 use remote::RunError;
 use remote::ssh::Session;
 
+use super::one_host;
 use crate::ask::Asker;
 use crate::cli::{Global, Logs};
 use crate::failure::{Failure, Kind, Result};
@@ -18,7 +19,7 @@ use crate::repository::Repository;
 pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
-    let host = fleet.host(&args.host)?;
+    let host = one_host(global, &fleet, args.host.as_deref())?;
     if global.dry_run {
         let unit = args.unit.as_deref().unwrap_or("k3s");
         say!("would read the journal of {unit} on {}", host.name);

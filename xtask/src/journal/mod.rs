@@ -129,6 +129,11 @@ fn forget_old_runs(runs: &Path) {
     }
 }
 
+/// The runs of the repository, the newest first.
+pub(crate) fn ids_in(root: &Path) -> Vec<String> {
+    ids(&root.join(RUNS))
+}
+
 /// The runs, the newest first.
 fn ids(runs: &Path) -> Vec<String> {
     let entries = fs::read_dir(runs).into_iter().flatten().flatten();
