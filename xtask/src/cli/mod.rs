@@ -2,6 +2,8 @@
 
 mod arguments;
 mod known;
+#[cfg(test)]
+mod markdown;
 mod node;
 pub(crate) mod page;
 mod secrets;
@@ -20,7 +22,9 @@ pub(crate) use secrets::{
     Content, Edit, New, Rekey, Secrets, SecretsCommand, TokenCommand, TokenOf, TokenRotate, TokenSync,
 };
 
-/// Operates the NixOS and K3s cluster of this repository.
+/// Operate the NixOS and K3s cluster of this repository
+///
+/// Without a command it shows where one stands and the likely next command, offline and without a key.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -33,14 +37,20 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all is well                5  a build failed; the hosts it was for were not touched
-  1  something unforeseen       6  an activation failed
-  2  wrong usage                7  a verification failed
-  3  configuration or secrets   8  it is not known whether a host was changed
-  4  a host is unreachable, or is not the pinned one         9  a host is locked by another deployer
-                                                           130  interrupted
+    0  all is well
+    1  something unforeseen
+    2  wrong usage
+    3  configuration or secrets
+    4  a host is unreachable, or is not the pinned one
+    5  a build failed; the hosts it was for were not touched
+    6  an activation failed
+    7  a verification failed
+    8  it is not known whether a host was changed
+    9  a host is locked by another deployer
+  130  interrupted
 
 Examples:
+  cargo xtask                        where one stands, and the next command
   cargo xtask init                   put your key and your hosts' keys into hosts/fleet.toml
   cargo xtask rehearse               bootstrap the cluster on throwaway machines
   cargo xtask bootstrap-cluster      bootstrap the cluster for real; run again, it does nothing
@@ -101,27 +111,45 @@ pub(crate) enum Command {
     /// compared with the secret; then the agents, side by side. An agent is not touched unless the server is well.
     #[command(after_help = "\
 Examples:
+  cargo xtask deploy maia --dry-run              each step, and nothing done
+  cargo xtask deploy maia --goal dry-activate    what would change there
   cargo xtask deploy ocean maia
   cargo xtask deploy --role agent
-  cargo xtask deploy                 the host that this machine is, without ssh
-  cargo xtask deploy maia --goal dry-activate    what would change there
-  cargo xtask deploy --resume        go on with what a link or a ctrl-C ended
-  cargo xtask deploy --all --goal boot")]
+  cargo xtask deploy                             the host that this machine is, without ssh
+  cargo xtask deploy --all --goal boot           from its next boot on
+  cargo xtask deploy --resume                    go on with what a link or a ctrl-C ended")]
     Deploy(Deploy),
-    /// From a repository with hosts to a verified cluster; run again, it does nothing and says why
+    /// Bring a repository with hosts to a verified cluster; run again, it does nothing and says why
     ///
     /// Makes the server token if there is none, deploys the server and verifies it, copies the server's agent token into
-    /// an encrypted secret, deploys the agents and verifies that they joined.
+    /// an encrypted secret, deploys the agents and verifies that they joined. One that was cut off is gone on with by running it
+    /// again, or by `deploy --resume` from the same snapshot.
+    #[command(after_help = "\
+Examples:
+  cargo xtask rehearse                        the same on throwaway machines, first
+  cargo xtask bootstrap-cluster --dry-run     show each step
+  cargo xtask bootstrap-cluster")]
     BootstrapCluster,
     /// Take a host back to an earlier system of its own, with the gate and the timer of a deploy
+    ///
+    /// The host's own generations, of which it needs no build. A server whose K3s would get an older version is asked about:
+    /// a datastore does not go back.
     #[command(after_help = "\
 Examples:
   cargo xtask rollback maia             to the generation before its boot default
   cargo xtask rollback maia --to 12")]
     Rollback(Rollback),
-    /// Every gate of a deploy, changing nothing
+    /// Check hosts as the gates of a deploy do, changing nothing
+    ///
+    /// Failed units, the secrets on the host, K3s, the server's API, each agent's Node and its token. Nothing is waited for.
+    /// Exit code 7: a check failed; then `doctor` says why.
+    #[command(after_help = "\
+Examples:
+  cargo xtask verify                 all hosts of the cluster
+  cargo xtask verify maia
+  cargo xtask verify --json          for other programs: one event a check")]
     Verify(Hosts),
-    /// The cluster on one screen: hosts, nodes, generations, versions, tokens, secrets
+    /// Show the cluster on one screen: hosts, nodes, generations, versions, tokens, secrets
     ///
     /// Tells what is and changes nothing; `verify` says whether it is well. Exit code 0 when all of it could be told, 4 when
     /// a host could not be asked, 5 when `--drift` could not build one.
@@ -132,14 +160,14 @@ Examples:
   cargo xtask status --drift          does each host run what the flake says now?
   cargo xtask status --json           for other programs: one event a host")]
     Status(Status),
-    /// The journal of a host's K3s, or of another unit
+    /// Read the journal of a host's K3s, or of another unit
     #[command(after_help = "\
 Examples:
   cargo xtask logs maia -f            follow it until ctrl-C
   cargo xtask logs maia -n 1000 | less -R
   cargo xtask logs ocean --unit sshd")]
     Logs(Logs),
-    /// Why it does not work: each cause with its evidence and what to do, changing nothing
+    /// Find out why it does not work: each cause with its evidence and what to do, changing nothing
     ///
     /// Every host is asked side by side, and the ways between them are tried. Of a cause and what it brings about, only the
     /// cause is told. Exit code 7: something was found; 4: a host could not be asked. `-v` shows what is well, too.
@@ -150,6 +178,13 @@ Examples:
   cargo xtask doctor --json     a finding a line; the causes stand in docs/doctor.md")]
     Doctor(Doctor),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
+    ///
+    /// All findings at once, each with what to do; made for CI. It evaluates secrets.nix with nix and reads the headers of the
+    /// secrets' files. Exit code 3: something was found.
+    #[command(after_help = "\
+Examples:
+  cargo xtask check
+  cargo xtask check --json           for other programs: one event a check")]
     Check,
     /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
     ///
@@ -171,9 +206,9 @@ Examples:
     Node(Node),
     /// Edit, show, write, list and rekey the secrets of secrets.nix
     ///
-    /// A FILE is named from any folder; its rule is found by its real path.
+    /// A FILE is named from any folder; its rule is found by its real path. Whom a secret is for stands in secrets.nix.
     Secrets(Secrets),
-    /// The two K3s tokens: make, copy from the server, compare
+    /// Make, copy, compare and replace the two K3s tokens
     #[command(subcommand)]
     Token(TokenCommand),
     /// Run a command against throwaway machines that cannot reach production [default: bootstrap-cluster]
@@ -188,6 +223,12 @@ Examples:
   cargo xtask rehearse -- deploy ocean --dry-run")]
     Rehearse(Rehearse),
     /// Run everything that CI runs: format, lints, unit tests, tests on throwaway machines
+    ///
+    /// For who changes this tool; a cluster's own configuration is tried by `check` and `rehearse`.
+    #[command(after_help = "\
+Examples:
+  cargo xtask test --install         install what the tests need (Debian, root), then run them
+  cargo xtask test --dry-run         show the command lines")]
     Test(Test),
     /// Print a script that completes commands, hosts, roles, tags and secrets at a Tab
     ///

@@ -34,12 +34,18 @@ Examples:
   cargo xtask node remove alma --force      it is broken: go on without what needs it")]
     Remove(NodeRemove),
     /// Pin the new host key of a host that was reinstalled, and encrypt to it what the host may read
+    ///
+    /// Shows the new fingerprint beside the old one, and asks once. The repository has both changes afterwards, or none.
     #[command(after_help = "\
 Examples:
   cargo xtask node pin alma --deploy
   cargo xtask node pin alma --host-key alma.pub --yes")]
     Pin(NodePin),
-    /// The hosts of fleet.toml, offline and without a key
+    /// List the hosts of fleet.toml, offline and without a key
+    #[command(after_help = "\
+Examples:
+  cargo xtask node list
+  cargo xtask node list --json       for other programs: one event a host")]
     List,
 }
 

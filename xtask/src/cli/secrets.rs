@@ -19,8 +19,17 @@ pub(crate) enum SecretsCommand {
     ///
     /// The editor gets a file in memory (a tmpfs), gone when it is closed. If it fails, nothing is changed; if the
     /// result cannot be encrypted, it is opened again with what you typed.
+    #[command(after_help = "\
+Examples:
+  cargo xtask secrets edit secrets/wifi.age
+  cargo xtask secrets edit secrets/wifi.age < wifi.conf
+  EDITOR='code --wait' cargo xtask secrets edit secrets/wifi.age")]
     Edit(Edit),
     /// Print a secret on standard output, byte for byte
+    #[command(after_help = "\
+Examples:
+  cargo xtask secrets show secrets/wifi.age
+  cargo xtask secrets show secrets/wifi.age -i ~/.ssh/other_key")]
     Show {
         /// The secret's file [at a terminal: you choose]
         #[arg(add = known::secrets(Which::Written))]
@@ -32,29 +41,61 @@ Examples:
   openssl rand -hex 32 | cargo xtask secrets new secrets/restic-password.age
   cargo xtask secrets new secrets/wifi.age              type it in $EDITOR")]
     New(New),
-    /// List the secrets: who can read each, and whether its file agrees with its rule. Needs no private key
+    /// List the secrets: who can read each, and whether its file agrees with its rule
+    ///
+    /// Needs no private key: recipients are read from the files' headers.
+    #[command(after_help = "\
+Examples:
+  cargo xtask secrets list
+  cargo xtask secrets list --json    for other programs: one event a secret")]
     List,
     /// Encrypt secrets anew for whom secrets.nix names now: those that need it, all of them or none
     ///
     /// A run that was cut off, even by a kill, is undone by the next one.
+    #[command(after_help = "\
+Examples:
+  cargo xtask secrets rekey --dry-run      show which, and why
+  cargo xtask secrets rekey
+  cargo xtask secrets rekey --only secrets/wifi.age --force")]
     Rekey(Rekey),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token's secret where there is none: 32 random bytes as hex
+    ///
+    /// A secret that is there is left as it is. `bootstrap-cluster` does this by itself.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token generate               what servers join with
+  cargo xtask token generate agent")]
     Generate {
         /// Whose token
         #[arg(value_name = "WHOSE", default_value = "server")]
         of: TokenOf,
     },
     /// Copy the servers' token from a running server, in its full form with the CA's hash
+    ///
+    /// For a cluster that was made without this tool, or whose secret holds the short form.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token pull --dry-run
+  cargo xtask token pull")]
     Pull,
     /// Copy the agents' token from the server into its secret, if it differs
+    #[command(after_help = "\
+Examples:
+  cargo xtask token sync
+  cargo xtask token sync --deploy          and bring it to the agents")]
     Sync(TokenSync),
-    /// Do the secret, the file on each node and what the server accepts agree?
+    /// Compare the secret, the file on each node and what the server accepts
     ///
-    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only.
+    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only. Exit code 7: they
+    /// disagree.
+    #[command(after_help = "\
+Examples:
+  cargo xtask token check
+  cargo xtask token check maia")]
     Check(Hosts),
     /// Give a running cluster another token: back up, bring it to the servers, change over, restart one by one, try it
     ///

@@ -11,6 +11,9 @@ use remote::Cmd;
 use crate::cli::{self, Cli, page};
 use crate::failure::{Failure, Kind, Result};
 
+/// Of this program, since a page has no date.
+const VERSION: &str = concat!("cargo xtask ", env!("CARGO_PKG_VERSION"));
+
 pub(crate) fn run(args: &cli::Man) -> Result<()> {
     let pages = page::all(&Cli::command());
     if let Some(folder) = &args.out {
@@ -67,21 +70,22 @@ fn show(text: &str) -> Result<()> {
 /// clap_mangen's page has all help of one command under `EXTRA`; here it is cut into the sections that a reader of
 /// manuals looks for.
 fn render(page: &page::Page, pages: &[page::Page]) -> String {
+    let has_options = page.words.is_empty() || page.command.get_arguments().any(|arg| !page::is_global(arg));
     let mut command = page.command.clone().bin_name(page.called());
     if !page.words.is_empty() {
         // Those of every command have a page, which is named below.
         command = command.mut_args(|arg| if page::is_global(&arg) { arg.hide(true) } else { arg });
     }
     // The words in front of a sub-command's name would be said twice.
-    command = command.display_name(manual_name(page)).version(None);
-    let man = Man::new(command).source("").manual("cargo xtask");
-    let mut text = Vec::new();
+    let man = Man::new(command.display_name(manual_name(page)).version(None));
+    let mut text =
+        format!(".TH \"{}\" \"1\" \"\" \"{}\" \"cargo xtask\"\n", manual_name(page).to_uppercase(), VERSION)
+            .into_bytes();
     let written = man
-        .render_title(&mut text)
-        .and_then(|()| man.render_name_section(&mut text))
+        .render_name_section(&mut text)
         .and_then(|()| man.render_synopsis_section(&mut text))
         .and_then(|()| man.render_description_section(&mut text))
-        .and_then(|()| man.render_options_section(&mut text));
+        .and_then(|()| if has_options { man.render_options_section(&mut text) } else { Ok(()) });
     written.expect("a vector takes every byte");
     let mut more = roff::Roff::new();
     for section in &page.sections {
@@ -98,13 +102,17 @@ fn render(page: &page::Page, pages: &[page::Page]) -> String {
 }
 
 fn see_also(more: &mut roff::Roff, page: &page::Page, pages: &[page::Page]) {
-    let others = pages.iter().filter(|other| page.is_above(other) || other.is_above(page));
-    let names: Vec<String> = others.map(|other| format!("{}(1)", manual_name(other))).collect();
-    if names.is_empty() {
-        return;
-    }
+    let near = pages.iter().filter(|other| page.is_above(other) || other.is_above(page));
     more.control("SH", ["SEE ALSO"]);
-    more.text([roff::roman(names.join(", "))]);
+    let mut names: Vec<String> = near.map(|other| format!("{}(1)", manual_name(other))).collect();
+    if !page.words.is_empty() {
+        names.retain(|name| name != "cargo-xtask(1)");
+        names.push("cargo-xtask(1) for the options that every command takes".to_owned());
+    }
+    for (at, name) in names.iter().enumerate() {
+        let comma = if at + 1 < names.len() { "," } else { "" };
+        more.text([roff::roman(format!("{name}{comma}"))]);
+    }
 }
 
 /// `cargo-xtask-secrets-edit`, as git's pages are called.

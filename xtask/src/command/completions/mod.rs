@@ -58,9 +58,12 @@ fn quote_for_fish(text: &str) -> String {
 fn offered(words: &[OsString]) -> Vec<CompletionCandidate> {
     let words = of_rehearsed(words);
     let Some((current, before)) = words.split_last() else { return Vec::new() };
-    let Ok(mut offered) = complete(&mut Cli::command(), words.to_vec(), before.len(), None) else {
-        return Vec::new();
-    };
+    let mut typed = words.to_vec();
+    if current == "-" {
+        // By their long names, which say what they are.
+        typed[before.len()] = OsString::from("--");
+    }
+    let Ok(mut offered) = complete(&mut Cli::command(), typed, before.len(), None) else { return Vec::new() };
     let is_option =
         |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
     // A host, a label: what was named once is not named again.
