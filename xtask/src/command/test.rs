@@ -15,8 +15,16 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 3] =
-    [("shellcheck", "shellcheck"), ("strace", "strace"), ("kubernetes-client", "kubectl")];
+const PACKAGES: [(&str, &str); 8] = [
+    ("bash-completion", "dh_bash-completion"),
+    ("fish", "fish"),
+    ("kubernetes-client", "kubectl"),
+    ("man-db", "man"),
+    ("shellcheck", "shellcheck"),
+    ("strace", "strace"),
+    ("tmux", "tmux"),
+    ("zsh", "zsh"),
+];
 
 /// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
 const RAGE: &str = "0.12.1";
@@ -36,6 +44,7 @@ const CHECKS: [Check; 5] = [
             ".ci/run",
             "crates/agenix/benches/shell-loop.sh",
             "xtask/benches/deploy/bare.sh",
+            "xtask/src/command/completions/cargo-xtask.bash",
             "crates/lab/nixpkgs/pkgs/activation/init.sh",
             "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
         ],

@@ -4,8 +4,10 @@
 //! `--json` prints, with the time, behind one line of what was asked for; no secret is in either. A journal that cannot
 //! be written is told once and stops no deploy. What hosts are is never read from it: they are asked.
 
+mod last;
 mod past;
 
+pub(crate) use last::{End, Last, RunKind};
 pub(crate) use past::Past;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

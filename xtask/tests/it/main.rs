@@ -2,8 +2,10 @@
 
 mod access;
 mod architecture;
+mod completions;
 mod doctor;
 mod faults;
+mod habits;
 mod lab;
 mod leaks;
 mod lifecycle;

@@ -29,7 +29,7 @@ _cargo_xtask() {
         [[ $line == *$'\t'* ]] && entry+=:${line#*$'\t'}
         # A folder or a `NAME=` goes on.
         if [[ $value == *[=/] ]]; then open+=($entry); else whole+=($entry); fi
-    done < <($_cargo_xtask_program completions zsh -- $typed 2>/dev/null)
+    done < <($_cargo_xtask_program completions zsh -- "${typed[@]}" 2>/dev/null)
 
     local -i found=1
     (( $#whole )) && _describe -V 'cargo xtask' whole && found=0
