@@ -238,7 +238,7 @@ Examples:
 Examples:
   cargo xtask completions bash > ~/.cargo-xtask.bash      then in ~/.bashrc: source ~/.cargo-xtask.bash
   cargo xtask completions zsh > ~/.cargo-xtask.zsh        then in ~/.zshrc: source ~/.cargo-xtask.zsh
-  cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish")]
+  cargo xtask completions fish > ~/.config/fish/completions/cargo.fish")]
     Completions(Completions),
     /// Show the manual page of a command, or write those of all commands
     #[command(after_help = "\

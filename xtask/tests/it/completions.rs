@@ -61,9 +61,9 @@ impl Shell {
     fn fish(clone: Clone) -> Self {
         let script = clone.xtask(&["completions", "fish"]).expect(0).stdout;
         Self::start(clone, &["fish"], |home| {
-            let folder = home.join(".config/fish/conf.d");
+            let folder = home.join(".config/fish/completions");
             fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("cargo-xtask.fish"), script).unwrap();
+            fs::write(folder.join("cargo.fish"), script).unwrap();
             let prompt = "function fish_prompt; echo 'ready> '; end; set fish_greeting\nset fish_autosuggestion_enabled 0\n";
             fs::write(home.join(".config/fish/config.fish"), prompt).unwrap();
         })
@@ -219,6 +219,10 @@ fn fish_completes_our_words_and_leaves_cargos_to_cargo() {
     shell.completes_our_words(1);
     shell.tab("cargo be", 1).shows("cargo bench");
     shell.tab("cargo xtask verify ", 1).offers(&["maia", "(agent)"]);
+    // `check` and `init` are words of both.
+    shell.tab("cargo check --rel", 1).shows("cargo check --release");
+    shell.tab("cargo xtask init --", 1).offers(&["--admin", "--host"]);
+    shell.offers_none_of(&["--bin", "--lib", "--vcs"]);
 }
 
 #[test]

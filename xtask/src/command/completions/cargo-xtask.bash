@@ -67,6 +67,6 @@ _cargo_xtask_remember() {
     fi
 }
 
-_cargo_xtask_before=
+_cargo_xtask_before=${_cargo_xtask_before-}
 _cargo_xtask_remember
 complete -o bashdefault -o default -F _cargo_xtask cargo

@@ -28,3 +28,25 @@ function __cargo_xtask_offers
 end
 
 complete --command cargo --condition __cargo_xtask_is_ours --no-files --keep-order --arguments '(__cargo_xtask_offers)'
+
+# As completions/cargo.fish this file stands in front of the one that fish has for cargo: that one is read from here. Its
+# conditions ask whether a word such as `check` or `test` is on the line, which is ours as well: so they ask us first.
+function __cargo_xtask_seen_of_cargo
+    not __cargo_xtask_is_ours; and __fish_seen_subcommand_from $argv
+end
+
+if string match --quiet '*/completions/cargo.fish' -- (status filename)
+    set -l own (realpath (status dirname))
+    set -l text
+    for folder in $fish_complete_path
+        if test -f $folder/cargo.fish; and test (realpath $folder) != $own
+            set text (cat $folder/cargo.fish)
+            break
+        end
+    end
+    if not set -q text[1]
+        # Newer ones have it within.
+        set text (status get-file completions/cargo.fish 2>/dev/null)
+    end
+    string replace --all __fish_seen_subcommand_from __cargo_xtask_seen_of_cargo -- $text | source
+end
