@@ -28,12 +28,14 @@ mod tokens;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match cli::parse() {
+        Ok(Some(cli)) => cli,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(failure) => return failure.report(),
+    };
     if let Err(error) = remote::watch_for_interrupts() {
         eprintln!("warning: ctrl-C cannot be handled in order: {error}");
     }

@@ -6,6 +6,7 @@ mod known;
 mod markdown;
 mod node;
 pub(crate) mod page;
+mod refusal;
 mod secrets;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use arguments::{
 };
 pub(crate) use known::Here;
 pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
+pub(crate) use refusal::{parse, parse_from};
 pub(crate) use secrets::{
     Content, Edit, New, Rekey, Secrets, SecretsCommand, TokenCommand, TokenOf, TokenRotate, TokenSync,
 };

@@ -175,8 +175,9 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
         )
         .hint("compare the fingerprints, then run it again with --yes".to_owned()));
     }
-    let text = "  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there?";
-    match question::confirm(text, Enter::IsNo)? {
+    let text =
+        format!("  does `{}` show the same on the host, and is it to be written?", host_key::ON_THE_HOST);
+    match question::confirm(&text, Enter::IsNo)? {
         Some(answer) => Ok(answer),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
     }
