@@ -106,8 +106,8 @@ pub(crate) struct Kubeconfig {
     pub(crate) base64: bool,
     /// Merge it into your own kubeconfig: ~/.kube/config, or the first file of $KUBECONFIG
     ///
-    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context. Comments
-    /// are lost, as in `kubectl config`.
+    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context.
+    /// Comments are lost, as in `kubectl config`.
     #[arg(long, conflicts_with = "out")]
     pub(crate) merge: bool,
 }
@@ -171,7 +171,7 @@ pub(crate) struct Rehearse {
     /// Remove what a killed rehearsal left behind, and do nothing else
     #[arg(long)]
     pub(crate) clean: bool,
-    /// The command and its arguments, without `cargo xtask`
+    /// The command and its arguments, without `cargo xtask` [default: bootstrap-cluster]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }

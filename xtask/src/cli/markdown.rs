@@ -237,6 +237,12 @@ mod tests {
         for page in page::all(&Cli::command()) {
             assert!(is_one_line(&about(&page)), "{}: {}", page.called(), about(&page));
             assert!(about(&page).starts_with(char::is_uppercase), "{}", page.called());
+            // In the list of commands, and in a terminal of 80 columns, a line each.
+            let indent = if page.words.contains(' ') { 12 } else { 21 };
+            assert!(about(&page).len() + indent <= 80, "{}: {}", page.called(), about(&page));
+            for line in page.sections.iter().flat_map(|section| &section.lines) {
+                assert!(line.len() + 2 <= 80, "{}: {line}", page.called());
+            }
             for arg in page.command.get_arguments().filter(|arg| !arg.is_hide_set()) {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 assert!(is_one_line(&help), "{} {}: {help}", page.called(), arg.get_id());

@@ -12,15 +12,16 @@ pub(crate) struct Node {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
-    /// Add a host: its table, its folder, its place in secrets.nix and in the secrets; then deploy it
+    /// Add a host to the repository, and deploy it
     ///
-    /// Shows everything that it is about to write, and asks once. The repository has all of it afterwards, or nothing.
-    /// secrets.nix is edited only where it names hosts by hand.
+    /// Its table, its folder, its place in secrets.nix and in the secrets. Shows everything that it is about to write,
+    /// and asks once. The repository has all of it afterwards, or nothing. secrets.nix is edited only where it names
+    /// hosts by hand.
     #[command(after_help = "\
 Examples:
   cargo xtask node add alma --role agent
   cargo xtask node add alma --role agent --address 192.168.1.20 --label disk=ssd
-  cargo xtask node add alma --role agent --host-key alma.pub --yes --no-deploy    offline, nothing asked
+  cargo xtask node add alma --role agent --host-key alma.pub --yes --no-deploy
   cargo xtask node add alma --role agent --dry-run")]
     Add(NodeAdd),
     /// Take a host out of the cluster and out of the repository
@@ -31,11 +32,12 @@ Examples:
 Examples:
   cargo xtask node remove alma
   cargo xtask node remove alma --keep-folder
-  cargo xtask node remove alma --force      it is broken: go on without what needs it")]
+  cargo xtask node remove alma --force   it is broken: go on without it")]
     Remove(NodeRemove),
-    /// Pin the new host key of a host that was reinstalled, and encrypt to it what the host may read
+    /// Pin the new host key of a host that was reinstalled
     ///
-    /// Shows the new fingerprint beside the old one, and asks once. The repository has both changes afterwards, or none.
+    /// And encrypt to it what the host may read. Shows the new fingerprint beside the old one, and asks once. The
+    /// repository has both changes afterwards, or none.
     #[command(after_help = "\
 Examples:
   cargo xtask node pin alma --deploy
@@ -45,7 +47,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask node list
-  cargo xtask node list --json       for other programs: one event a host")]
+  cargo xtask node list --json   for other programs: one event a host")]
     List,
 }
 

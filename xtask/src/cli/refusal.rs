@@ -169,9 +169,9 @@ mod tests {
         refuses(
             "deploy --all maia",
             &expect![[r#"
-            error: the argument `--all` cannot be used with `[HOST]...`
-            hint: cargo xtask deploy --all [HOST]...
-        "#]],
+                error: the argument `--all` cannot be used with `[HOST]...`
+                hint: leave one of them out
+            "#]],
         );
         refuses(
             "status --watch maia",
@@ -197,9 +197,9 @@ mod tests {
         refuses(
             "zzz",
             &expect![[r#"
-            error: unrecognized subcommand `zzz`
-            hint: cargo xtask [OPTIONS] [COMMAND]
-        "#]],
+                error: unrecognized subcommand `zzz`
+                hint: --help lists the commands
+            "#]],
         );
     }
 

@@ -35,26 +35,28 @@ Examples:
         #[arg(add = known::secrets(Which::Written))]
         file: Option<PathBuf>,
     },
-    /// Write a secret without reading what was there: needs no private key
+    /// Write a secret without reading what was there
+    ///
+    /// Needs no private key.
     #[command(after_help = "\
 Examples:
   openssl rand -hex 32 | cargo xtask secrets new secrets/restic-password.age
-  cargo xtask secrets new secrets/wifi.age              type it in $EDITOR")]
+  cargo xtask secrets new secrets/wifi.age   type it in $EDITOR")]
     New(New),
-    /// List the secrets: who can read each, and whether its file agrees with its rule
+    /// List the secrets, and who can read each
     ///
-    /// Needs no private key: recipients are read from the files' headers.
+    /// And whether each file agrees with its rule. Needs no private key: recipients are read from the files' headers.
     #[command(after_help = "\
 Examples:
   cargo xtask secrets list
-  cargo xtask secrets list --json    for other programs: one event a secret")]
+  cargo xtask secrets list --json   for other programs: one event a secret")]
     List,
-    /// Encrypt secrets anew for whom secrets.nix names now: those that need it, all of them or none
+    /// Encrypt secrets anew for whom secrets.nix names now
     ///
-    /// A run that was cut off, even by a kill, is undone by the next one.
+    /// Those that need it, all of them or none. A run that was cut off, even by a kill, is undone by the next one.
     #[command(after_help = "\
 Examples:
-  cargo xtask secrets rekey --dry-run      show which, and why
+  cargo xtask secrets rekey --dry-run   show which, and why
   cargo xtask secrets rekey
   cargo xtask secrets rekey --only secrets/wifi.age --force")]
     Rekey(Rekey),
@@ -62,48 +64,53 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token's secret where there is none: 32 random bytes as hex
+    /// Make a token's secret where there is none
     ///
-    /// A secret that is there is left as it is. `bootstrap-cluster` does this by itself.
+    /// 32 random bytes as hex. `bootstrap-cluster` does this by itself. The agents' token is made here only with
+    /// several servers: a single one makes it. One that is there is not replaced; that is `token rotate`.
     #[command(after_help = "\
 Examples:
-  cargo xtask token generate               what servers join with
-  cargo xtask token generate agent")]
+  cargo xtask token generate         what servers join with
+  cargo xtask token generate agent   where there are several servers")]
     Generate {
         /// Whose token
         #[arg(value_name = "WHOSE", default_value = "server")]
         of: TokenOf,
     },
-    /// Copy the servers' token from a running server, in its full form with the CA's hash
+    /// Copy the servers' token from a running server into its secret
     ///
-    /// For a cluster that was made without this tool, or whose secret holds the short form.
+    /// In its full form, with the CA's hash. For a cluster that was made without this tool, or whose secret holds the
+    /// short form.
     #[command(after_help = "\
 Examples:
   cargo xtask token pull --dry-run
   cargo xtask token pull")]
     Pull,
-    /// Copy the agents' token from the server into its secret, if it differs
+    /// Copy the agents' token from the server into its secret
+    ///
+    /// Only if it differs.
     #[command(after_help = "\
 Examples:
   cargo xtask token sync
-  cargo xtask token sync --deploy          and bring it to the agents")]
+  cargo xtask token sync --deploy   and bring it to the agents")]
     Sync(TokenSync),
     /// Compare the secret, the file on each node and what the server accepts
     ///
-    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only. Exit code 7: they
-    /// disagree.
+    /// By a digest over a fresh salt, and by a real login whose password travels on standard input only. Exit code 7:
+    /// they disagree.
     #[command(after_help = "\
 Examples:
   cargo xtask token check
   cargo xtask token check maia")]
     Check(Hosts),
-    /// Give a running cluster another token: back up, bring it to the servers, change over, restart one by one, try it
+    /// Give a running cluster another token
     ///
-    /// Run again after an interruption, it goes on where that stood.
+    /// Backs up, brings it to the servers, changes over, restarts them one by one, tries it. Run again after an
+    /// interruption, it goes on where that stood.
     #[command(after_help = "\
 Examples:
-  cargo xtask token rotate --agent      what agents join with; agents are deployed with the new one
-  cargo xtask token rotate --server     what servers join with, and the datastore is encrypted with")]
+  cargo xtask token rotate --agent    what agents join with
+  cargo xtask token rotate --server   what servers join with")]
     Rotate(TokenRotate),
 }
 

@@ -89,11 +89,11 @@ fn select<'a>(fleet: &'a Fleet, args: &Deploy) -> Result<Vec<&'a Host>> {
     }
     let mut hosts = if args.hosts.is_empty() { Vec::new() } else { named_or_cluster(fleet, &args.hosts)? };
     let mut add = |more: Vec<&'a Host>| {
-        more.into_iter().for_each(|host| {
+        for host in more {
             if !hosts.contains(&host) {
                 hosts.push(host);
             }
-        })
+        }
     };
     if let Some(role) = args.role {
         add(with_role(fleet, role)?);

@@ -62,21 +62,21 @@ fn a_new_clone() {
     shows(
         &new_clone(),
         &expect![[r#"
-        mercury  2 hosts, no admin yet
+            mercury  2 hosts, no admin yet
 
-          maia   agent    host key not pinned
-          ocean  server   host key not pinned
+              maia   agent    host key not pinned
+              ocean  server   host key not pinned
 
-          secrets   not there yet: secrets/k3s-server-token.age, secrets/k3s-agent-token.age
-          git       all is committed; no flake.lock
-          last run  none yet
+              secrets   not there yet: secrets/k3s-server-token.age, secrets/k3s-agent-token.age
+              git       what hosts are made of is committed; no flake.lock
+              last run  none yet
 
-        next
-          cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
-          cargo xtask rehearse  or see it all on throwaway machines first
+            next
+              cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
+              cargo xtask rehearse  or see it all on throwaway machines first
 
-        all commands: cargo xtask --help
-    "#]],
+            all commands: cargo xtask --help
+        "#]],
     );
 }
 
@@ -85,20 +85,20 @@ fn a_cluster_with_nothing_to_do() {
     shows(
         &well(),
         &expect![[r#"
-        mercury  2 hosts, 1 admin
+            mercury  2 hosts, 1 admin
 
-          maia   agent
-          ocean  server
+              maia   agent
+              ocean  server
 
-          secrets   the cluster's tokens are there
-          git       all is committed
-          last run  deploy maia, 3 hours ago: ended well
+              secrets   the cluster's tokens are there
+              git       what hosts are made of is committed
+              last run  deploy maia, 3 hours ago: ended well
 
-        next
-          cargo xtask status  see how the cluster is
+            next
+              cargo xtask status  see how the cluster is
 
-        all commands: cargo xtask --help
-    "#]],
+            all commands: cargo xtask --help
+        "#]],
     );
 }
 
@@ -107,21 +107,21 @@ fn a_deploy_that_failed() {
     shows(
         &Stand { last: Some(last(RunKind::Deploy, failed(7))), ..well() },
         &expect![[r#"
-        mercury  2 hosts, 1 admin
+            mercury  2 hosts, 1 admin
 
-          maia   agent
-          ocean  server
+              maia   agent
+              ocean  server
 
-          secrets   the cluster's tokens are there
-          git       all is committed
-          last run  deploy maia, 3 hours ago: failed at gate of maia: k3s is not active
+              secrets   the cluster's tokens are there
+              git       what hosts are made of is committed
+              last run  deploy maia, 3 hours ago: failed at gate of maia: k3s is not active
 
-        next
-          cargo xtask deploy --resume  go on with it, from the same snapshot
-          cargo xtask doctor           find out first why it does not work
+            next
+              cargo xtask deploy --resume  go on with it, from the same snapshot
+              cargo xtask doctor           find out first why it does not work
 
-        all commands: cargo xtask --help
-    "#]],
+            all commands: cargo xtask --help
+        "#]],
     );
 }
 
@@ -132,17 +132,17 @@ fn a_fleet_that_cannot_be_read() {
     shows(
         &Stand { fleet: Err(wrong), last: None, ..well() },
         &expect![[r#"
-        ✗ hosts/fleet.toml:4: unknown field `nam`
-          hint: did you mean `name`?
+            ✗ hosts/fleet.toml:4: unknown field `nam`
+              hint: did you mean `name`?
 
-          git       all is committed
-          last run  none yet
+              git       what hosts are made of is committed
+              last run  none yet
 
-        next
-          cargo xtask check  once hosts/fleet.toml is mended
+            next
+              cargo xtask check  once hosts/fleet.toml is mended
 
-        all commands: cargo xtask --help
-    "#]],
+            all commands: cargo xtask --help
+        "#]],
     );
 }
 
@@ -158,22 +158,22 @@ fn forty_hosts_are_counted() {
     shows(
         &stand,
         &expect![[r#"
-        mercury  43 hosts, 1 admin
+            mercury  43 hosts, 1 admin
 
-          1 server, 41 agents, 1 outside the cluster
-          host key not pinned: node-0, node-9, node-18 and 2 more
-          no hosts/NAME/default.nix: backup
+              1 server, 41 agents, 1 outside the cluster
+              host key not pinned: node-0, node-9, node-18 and 2 more
+              no hosts/NAME/default.nix: backup
 
-          secrets   the cluster's tokens are there
-          git       all is committed
-          last run  deploy maia, 3 hours ago: ended well
+              secrets   the cluster's tokens are there
+              git       what hosts are made of is committed
+              last run  deploy maia, 3 hours ago: ended well
 
-        next
-          cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
-          cargo xtask rehearse  or see it all on throwaway machines first
+            next
+              cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
+              cargo xtask rehearse  or see it all on throwaway machines first
 
-        all commands: cargo xtask --help
-    "#]],
+            all commands: cargo xtask --help
+        "#]],
     );
 }
 
