@@ -128,7 +128,7 @@ Examples:
     /// why, step by step; one that was cut off goes on where it stood, or by `deploy --resume` from the same snapshot.
     #[command(after_help = "\
 Examples:
-  cargo xtask rehearse                      the same on throwaway machines, first
+  cargo xtask rehearse                      the same on throwaway machines
   cargo xtask bootstrap-cluster --dry-run   show each step
   cargo xtask bootstrap-cluster")]
     BootstrapCluster,

@@ -117,10 +117,10 @@ Examples:
 #[derive(Debug, Args)]
 #[group(id = "whose", required = true, multiple = false)]
 pub(crate) struct TokenRotate {
-    /// The servers' token
+    /// The servers' token, which the datastore is encrypted with
     #[arg(long)]
     pub(crate) server: bool,
-    /// The agents' token
+    /// The agents' token; agents are deployed with it
     #[arg(long)]
     pub(crate) agent: bool,
 }
