@@ -80,7 +80,8 @@ fn hint(error: &Error) -> Option<String> {
         return Some("--help explains it".to_owned());
     };
     let usage = usage.to_string();
-    Some(usage.trim().trim_start_matches("Usage: ").lines().next().unwrap_or_default().to_owned())
+    let usage = usage.trim().trim_start_matches("Usage: ").lines().next().unwrap_or_default();
+    Some(format!("usage: {usage}"))
 }
 
 fn strings(error: &Error, kind: ContextKind) -> Option<Vec<String>> {
@@ -148,23 +149,23 @@ mod tests {
         refuses(
             "node add",
             &expect![[r#"
-            error: `--role <ROLE>` and `<NAME>` are missing
-            hint: cargo xtask node add --role <ROLE> <NAME>
-        "#]],
+                error: `--role <ROLE>` and `<NAME>` are missing
+                hint: usage: cargo xtask node add --role <ROLE> <NAME>
+            "#]],
         );
         refuses(
             "node add alma",
             &expect![[r#"
-            error: `--role <ROLE>` is missing
-            hint: cargo xtask node add --role <ROLE> <NAME>
-        "#]],
+                error: `--role <ROLE>` is missing
+                hint: usage: cargo xtask node add --role <ROLE> <NAME>
+            "#]],
         );
         refuses(
             "token rotate",
             &expect![[r#"
-            error: `<--server|--agent>` is missing
-            hint: cargo xtask token rotate <--server|--agent>
-        "#]],
+                error: `<--server|--agent>` is missing
+                hint: usage: cargo xtask token rotate <--server|--agent>
+            "#]],
         );
         refuses(
             "deploy --all maia",
@@ -190,9 +191,9 @@ mod tests {
         refuses(
             "check maia",
             &expect![[r#"
-            error: unexpected argument `maia` found
-            hint: cargo xtask check [OPTIONS]
-        "#]],
+                error: unexpected argument `maia` found
+                hint: usage: cargo xtask check [OPTIONS]
+            "#]],
         );
         refuses(
             "zzz",

@@ -94,7 +94,7 @@ Examples:
   cargo xtask token sync
   cargo xtask token sync --deploy   and bring it to the agents")]
     Sync(TokenSync),
-    /// Compare the secret, the file on each node and what the server accepts
+    /// Compare a token's secret, the nodes' files and the servers' answer
     ///
     /// By a digest over a fresh salt, and by a real login whose password travels on standard input only. Exit code 7:
     /// they disagree.
