@@ -331,3 +331,42 @@ fn every_page_is_one_that_man_shows_without_a_warning() {
     let page = clone.xtask(&["man", "secrets", "edit"]).expect(0).stdout;
     assert_eq!(page, fs::read_to_string(folder.join("cargo-xtask-secrets-edit.1")).unwrap());
 }
+
+/// The one question that nobody but a person can answer: is it this key?
+#[test]
+fn a_host_key_is_written_only_if_somebody_says_that_it_is_the_hosts() {
+    in_lab("habits::a_host_key_is_written_only_if_somebody_says_that_it_is_the_hosts", |lab| {
+        let repository = lab.deployer().repository();
+        let file = repository.join("hosts/fleet.toml");
+        let whole = fs::read_to_string(&file).unwrap();
+        let maia = whole.find("[hosts.maia]").unwrap();
+        let line = maia + whole[maia..].find("ssh_host_key").unwrap();
+        let end = line + whole[line..].find('\n').unwrap() + 1;
+        let without = format!("{}{}", &whole[..line], &whole[end..]);
+        fs::write(&file, &without).unwrap();
+
+        xtask(lab, &["init"])
+            .expect(2)
+            .says("hint: compare the fingerprints, then run it again with --yes\n");
+        let argv = lab.deployer().xtask().arg("init").argv();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let question = "does `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` show the same on the host, and is it \
+                        to be written? [y/N] ";
+        let answer = |keys: &str| run_at_terminal(&argv, &repository, &[], (question, keys));
+        for (keys, code, says) in [
+            (CTRL_C, 130, "interrupted; nothing was written"),
+            (CTRL_D, 130, "interrupted; nothing was written"),
+            ("\n", 7, "not confirmed, not written: host maia, as "),
+            ("what?\n", 7, "please answer y or n"),
+        ] {
+            let shown = answer(keys).expect(code).stdout;
+            assert!(shown.contains(says), "{keys:?}: {shown}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), without, "{keys:?}");
+        }
+        answer("yes\n").expect(0);
+        let written = fs::read_to_string(&file).unwrap();
+        let key = whole[line..end].split('"').nth(1).unwrap();
+        let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        assert!(written.contains(&key), "{written}");
+    });
+}
