@@ -52,13 +52,13 @@ fn the_command_alone_tells_where_one_stands_all_along() {
           maia   agent    host key not pinned
           ocean  server   host key not pinned
 
-          secrets   not there yet: secrets/k3s-server-token.age, secrets/k3s-agent-token.age
+          secrets   not there yet: k3s-server-token.age, k3s-agent-token.age
           git       nothing is committed yet; no flake.lock
           last run  none yet
 
         next
-          cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
-          cargo xtask rehearse  or see it all on throwaway machines first
+          cargo xtask init      write your key and your hosts' into fleet.toml
+          cargo xtask rehearse  or see it all on throwaway machines
 
         all commands: cargo xtask --help
     "#]]

@@ -106,7 +106,7 @@ pub(super) fn suggestions(stand: &Stand) -> Vec<Suggestion> {
     match Stage::of(stand) {
         Stage::FleetBroken => vec![("cargo xtask check", "once hosts/fleet.toml is mended")],
         Stage::WriteCutOff => {
-            vec![("cargo xtask secrets rekey", "undo the write that was cut off, then encrypt what needs it")]
+            vec![("cargo xtask secrets rekey", "undo what was cut off, encrypt what needs it")]
         }
         Stage::RunUnderWay => vec![("cargo xtask status --watch", "see the hosts while it goes on")],
         Stage::RotationUnfinished(Rotated::Agent) => {
@@ -117,10 +117,7 @@ pub(super) fn suggestions(stand: &Stand) -> Vec<Suggestion> {
         }
         Stage::DeployUnfinished if was_committed_since(stand) => vec![
             ("cargo xtask deploy --resume", "go on with it, from the snapshot of then"),
-            (
-                "cargo xtask deploy --all --dry-run",
-                "or see what a deploy of what is committed since would do",
-            ),
+            ("cargo xtask deploy --all --dry-run", "or see what is newer"),
         ],
         Stage::DeployUnfinished => vec![
             ("cargo xtask deploy --resume", "go on with it, from the same snapshot"),
@@ -131,8 +128,8 @@ pub(super) fn suggestions(stand: &Stand) -> Vec<Suggestion> {
             ("cargo xtask doctor", "ask the hosts"),
         ],
         Stage::KeysMissing => vec![
-            ("cargo xtask init", "write your key and your hosts' keys into hosts/fleet.toml"),
-            ("cargo xtask rehearse", "or see it all on throwaway machines first"),
+            ("cargo xtask init", "write your key and your hosts' into fleet.toml"),
+            ("cargo xtask rehearse", "or see it all on throwaway machines"),
         ],
         Stage::CheckFinds => vec![("cargo xtask check", "see what is missing, and how to mend it")],
         Stage::LockMissing => vec![

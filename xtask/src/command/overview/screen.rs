@@ -112,7 +112,10 @@ fn wrong(host: &HostStand) -> Option<&'static str> {
 fn secrets(missing: &[&str]) -> String {
     match missing {
         [] => "the cluster's tokens are there".to_owned(),
-        names => format!("not there yet: {}", names.join(", ")),
+        paths => {
+            let names: Vec<&str> = paths.iter().map(|path| path.trim_start_matches("secrets/")).collect();
+            format!("not there yet: {}", names.join(", "))
+        }
     }
 }
 

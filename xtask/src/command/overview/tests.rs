@@ -67,13 +67,13 @@ fn a_new_clone() {
               maia   agent    host key not pinned
               ocean  server   host key not pinned
 
-              secrets   not there yet: secrets/k3s-server-token.age, secrets/k3s-agent-token.age
+              secrets   not there yet: k3s-server-token.age, k3s-agent-token.age
               git       what hosts are made of is committed; no flake.lock
               last run  none yet
 
             next
-              cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
-              cargo xtask rehearse  or see it all on throwaway machines first
+              cargo xtask init      write your key and your hosts' into fleet.toml
+              cargo xtask rehearse  or see it all on throwaway machines
 
             all commands: cargo xtask --help
         "#]],
@@ -169,8 +169,8 @@ fn forty_hosts_are_counted() {
               last run  deploy maia, 3 hours ago: ended well
 
             next
-              cargo xtask init      write your key and your hosts' keys into hosts/fleet.toml
-              cargo xtask rehearse  or see it all on throwaway machines first
+              cargo xtask init      write your key and your hosts' into fleet.toml
+              cargo xtask rehearse  or see it all on throwaway machines
 
             all commands: cargo xtask --help
         "#]],
@@ -222,6 +222,8 @@ fn what_stands_in_the_way_of_more_comes_first() {
         let suggestions = suggestions(&stand);
         assert_eq!(suggestions[0].0, next, "{stand:?}");
         assert!(suggestions.len() <= 2, "{stand:?}");
+        let width = suggestions.iter().map(|(command, _)| command.len()).max().unwrap();
+        assert!(suggestions.iter().all(|(_, why)| width + why.len() + 4 <= 80), "{suggestions:?}");
         assert_eq!(json(&stand)["next"][0]["command"], next);
         assert_eq!(json(&stand)["stage"], stage.name());
     }
