@@ -17,9 +17,10 @@ pub(super) enum Stage {
     CheckFinds,
     /// A run that nothing goes on with: something has to be edited first.
     RunFailed,
+    /// They can be made only once, or only by who knows them.
+    SecretsUncommitted,
     LockMissing,
     TokensMissing,
-    SecretsUncommitted,
     /// There is something that no deploy brought to a host yet.
     Changed,
     Well,
@@ -44,14 +45,14 @@ impl Stage {
         if let Some(failed) = run {
             return failed;
         }
+        if stand.git.uncommitted.iter().any(|name| name.ends_with(".age")) {
+            return Self::SecretsUncommitted;
+        }
         if !stand.has_lock {
             return Self::LockMissing;
         }
         if !stand.missing_tokens.is_empty() {
             return Self::TokensMissing;
-        }
-        if stand.git.uncommitted.iter().any(|name| name.ends_with(".age")) {
-            return Self::SecretsUncommitted;
         }
         let was_deploy = stand.last.as_ref().is_some_and(|last| last.kind == RunKind::Deploy);
         if !stand.git.uncommitted.is_empty() || (was_deploy && was_committed_since(stand)) {

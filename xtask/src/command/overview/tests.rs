@@ -212,7 +212,11 @@ fn what_stands_in_the_way_of_more_comes_first() {
         (with_git(&unknown), Stage::CheckFinds, "cargo xtask check"),
         (Stand { has_lock: false, ..well() }, Stage::LockMissing, "nix flake lock"),
         (Stand { missing_tokens: vec![AGENT_TOKEN], ..well() }, Stage::TokensMissing, "cargo xtask rehearse"),
-        (with_git(&secrets), Stage::SecretsUncommitted, "git add secrets && git commit"),
+        (
+            Stand { has_lock: false, ..with_git(&secrets) },
+            Stage::SecretsUncommitted,
+            "git add secrets && git commit",
+        ),
         (with_git(&edited), Stage::Changed, "cargo xtask check"),
         (with_git(&newer), Stage::Changed, "cargo xtask check"),
         // Somebody else deploys: this clone has no run, and nothing to compare with.
