@@ -39,7 +39,7 @@ impl Shell {
     }
 
     fn bash(clone: Clone, rc: &str) -> Self {
-        let script = clone.xtask(&["completions", "bash"]).expect(0).stdout;
+        let script = script(&clone, "bash");
         Self::start(clone, &["bash", "--noprofile"], |home| {
             fs::write(home.join("cargo-xtask.bash"), script).unwrap();
             fs::write(home.join(".bashrc"), format!("{rc}\nsource ~/cargo-xtask.bash\nPS1='ready> '\n"))
@@ -48,7 +48,7 @@ impl Shell {
     }
 
     fn zsh(clone: Clone, rc: &str) -> Self {
-        let script = clone.xtask(&["completions", "zsh"]).expect(0).stdout;
+        let script = script(&clone, "zsh");
         Self::start(clone, &["zsh", "--no-globalrcs"], |home| {
             fs::write(home.join("cargo-xtask.zsh"), script).unwrap();
             fs::create_dir(home.join("functions")).unwrap();
@@ -59,7 +59,7 @@ impl Shell {
     }
 
     fn fish(clone: Clone) -> Self {
-        let script = clone.xtask(&["completions", "fish"]).expect(0).stdout;
+        let script = script(&clone, "fish");
         Self::start(clone, &["fish"], |home| {
             let folder = home.join(".config/fish/completions");
             fs::create_dir_all(&folder).unwrap();
@@ -158,6 +158,13 @@ impl Drop for Shell {
     }
 }
 
+/// What is printed; of a clone without a fleet, by a program that is gone.
+fn script(clone: &Clone, shell: &str) -> String {
+    let script = clone.xtask(&["completions", shell]).expect(0).stdout;
+    assert!(script.contains(XTASK), "{script}");
+    if clone.path().join("hosts").exists() { script } else { script.replace(XTASK, "/nowhere/xtask") }
+}
+
 /// With a tag and a run to offer.
 fn clone() -> Clone {
     let clone = Clone::new();
@@ -223,6 +230,43 @@ fn fish_completes_our_words_and_leaves_cargos_to_cargo() {
     shell.tab("cargo check --rel", 1).shows("cargo check --release");
     shell.tab("cargo xtask init --", 1).offers(&["--admin", "--host"]);
     shell.offers_none_of(&["--bin", "--lib", "--vcs"]);
+}
+
+#[test]
+fn a_name_is_a_word_and_never_a_command() {
+    let with_bad_name = || {
+        let clone = clone();
+        fs::create_dir_all(clone.path().join("secrets")).unwrap();
+        fs::write(clone.path().join("secrets/x $(touch pwned);touch pwned.age"), "").unwrap();
+        clone
+    };
+    for shell in
+        [Shell::bash(with_bad_name(), ""), Shell::zsh(with_bad_name(), ""), Shell::fish(with_bad_name())]
+    {
+        shell.tab("cargo xtask secrets show secrets/x", 1).shows("touch");
+        // Run with `true` in front: it takes any words.
+        shell.tmux(&["send-keys", "C-a"]);
+        shell.tmux(&["send-keys", "-l", "true "]);
+        shell.tmux(&["send-keys", "C-e"]);
+        shell.tmux(&["send-keys", "-l", "; echo done-4''2"]);
+        shell.tmux(&["send-keys", "Enter"]);
+        shell.shows("done-42");
+        assert!(!shell.clone.path().join("pwned").exists(), "{}", shell.screen());
+    }
+}
+
+#[test]
+fn a_program_that_is_gone_is_not_missed_aloud() {
+    let bare = || {
+        let clone = Clone::new();
+        fs::remove_dir_all(clone.path().join("hosts")).unwrap();
+        clone
+    };
+    for shell in [Shell::bash(bare(), ""), Shell::zsh(bare(), ""), Shell::fish(bare())] {
+        // The shell's own answer is a file.
+        shell.tab("cargo xtask fl", 1).shows("cargo xtask flake.nix");
+        assert_eq!(shell.screen().trim(), "ready> cargo xtask flake.nix");
+    }
 }
 
 #[test]

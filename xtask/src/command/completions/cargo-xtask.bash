@@ -41,7 +41,10 @@ _cargo_xtask() {
     last=${last%"$2"}
     COMPREPLY=()
     while IFS= read -r line; do
-        COMPREPLY+=("${line#"$last"}")
+        line=${line#"$last"}
+        # A file or a tag may be called anything: `$(…)` in it is no command of the person's.
+        if [[ $line == *[!A-Za-z0-9_./:=@%+,-]* ]]; then printf -v line %q "$line"; fi
+        COMPREPLY+=("$line")
     done < <("$_cargo_xtask_program" completions bash -- "${words[@]}" 2>/dev/null)
     # A folder or a `NAME=` goes on.
     if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[=/] ]]; then

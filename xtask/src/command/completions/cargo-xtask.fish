@@ -24,7 +24,14 @@ end
 
 function __cargo_xtask_offers
     set -l words (__cargo_xtask_words)
-    $__cargo_xtask_program completions fish -- $words 2>/dev/null
+    # fish tells of a program that is gone by itself, wherever its messages are sent.
+    test -x $__cargo_xtask_program; and set -l offers ($__cargo_xtask_program completions fish -- $words 2>/dev/null)
+    if set -q offers[1]
+        string join -- \n $offers
+    else
+        # As without us: files.
+        __fish_complete_path (commandline --current-token)
+    end
 end
 
 complete --command cargo --condition __cargo_xtask_is_ours --no-files --keep-order --arguments '(__cargo_xtask_offers)'
