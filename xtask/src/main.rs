@@ -31,22 +31,20 @@ mod tokens;
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
-
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, words(&matches)))
-    });
-    let (cli, words) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return events::refused(&error),
+    let (cli, words) = match cli::parse() {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(failure) => {
+            events::refused(&failure);
+            return failure.report();
+        }
     };
     if cli.global.json {
         // The command under rehearsal tells of itself.
-        let is_anothers = matches!(&cli.command, Command::Rehearse(args) if !args.clean);
+        let is_anothers = matches!(&cli.command, Some(Command::Rehearse(args)) if !args.clean);
         events::stream(words, cli.global.dry_run, is_anothers);
     }
     if let Err(error) = remote::watch_for_interrupts() {
@@ -55,7 +53,8 @@ fn main() -> ExitCode {
     if let Err(error) = agenix::forbid_core_dumps() {
         eprintln!("warning: a crash could leave secrets in a core dump: {error}");
     }
-    let result = match &cli.command {
+    let Some(command) = &cli.command else { return ended(command::overview::run(&cli.global)) };
+    let result = match command {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
         Command::Rollback(args) => command::rollback::run(&cli.global, args),
@@ -73,21 +72,16 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Report(args) => command::report::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
+        Command::Completions(args) => command::completions::run(args),
+        Command::Man(args) => command::man::run(args),
     };
+    ended(result)
+}
+
+fn ended(result: failure::Result<()>) -> ExitCode {
     events::end(result.as_ref().err());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
-}
-
-/// The command's own words: `node add`.
-fn words(matches: &ArgMatches) -> String {
-    let mut words = Vec::new();
-    let mut rest = matches;
-    while let Some((word, below)) = rest.subcommand() {
-        words.push(word);
-        rest = below;
-    }
-    words.join(" ")
 }

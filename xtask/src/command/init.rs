@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use agenix::secrecy::ExposeSecret;
 use fleet::{Address, Fleet, Host, PublicKey, edit};
 
 use crate::cli::{Global, Init};
@@ -11,7 +10,7 @@ use crate::events::{Event, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::host_key;
 use crate::repository::Repository;
-use remote::question::{self, Echo};
+use remote::question::{self, Enter};
 
 /// One key to write, as it is shown before.
 struct Change {
@@ -154,7 +153,9 @@ fn hosts_to_ask<'a>(fleet: &'a Fleet, args: &Init) -> Result<Vec<&'a Host>> {
 }
 
 fn usage(flag: &str, text: &str, form: &str) -> Failure {
+    let example = if flag == "--host" { "maia=100.64.0.5" } else { "me=~/.ssh/id_ed25519.pub" };
     Failure::new(Kind::Usage, format!("{flag} `{text}` is not of the form {form}"))
+        .hint(format!("such as: {flag} {example}"))
 }
 
 /// Asks the host's addresses for its key; `None` when none answers.
@@ -185,9 +186,10 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
         )
         .hint("compare the fingerprints, then run it again with --yes".to_owned()));
     }
-    let text = "  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ";
-    match question::ask(text, Echo::Shown)? {
-        Some(answer) => Ok(question::is_yes(answer.expose_secret())),
+    let text =
+        format!("  does `{}` show the same on the host, and is it to be written?", host_key::ON_THE_HOST);
+    match question::confirm(&text, Enter::IsNo)? {
+        Some(answer) => Ok(answer),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
     }
 }

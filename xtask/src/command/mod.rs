@@ -2,13 +2,16 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod node;
+pub(crate) mod overview;
 pub(crate) mod rehearse;
 pub(crate) mod report;
 pub(crate) mod rollback;
@@ -22,10 +25,11 @@ use std::time::Duration;
 
 use agenix::{Rule, RuleError, Rules};
 use fleet::{Fleet, Host};
+use remote::question;
 
 use crate::cli::Global;
 use crate::events::Event;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::journal::{Asked, Journal};
 use crate::playbook::{Plan, Rotated};
 use crate::render::{Terminal, renderer};
@@ -174,4 +178,32 @@ fn named_or_cluster<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Ho
         }
     }
     Ok(hosts)
+}
+
+/// The host that was named; else the only one; else the one that is chosen at the terminal.
+fn one_host<'a>(global: &Global, fleet: &'a Fleet, named: Option<&str>) -> Result<&'a Host> {
+    if let Some(name) = named {
+        return Ok(fleet.host(name)?);
+    }
+    let hosts: Vec<&Host> = fleet.hosts.values().collect();
+    if let [only] = hosts[..] {
+        return Ok(only);
+    }
+    let about = |host: &&Host| {
+        let role = host.role.map_or("outside the cluster".to_owned(), |role| role.to_string());
+        (host.name.to_string(), role)
+    };
+    let options: Vec<(String, String)> = hosts.iter().map(about).collect();
+    choose(global, "Which host?", "no host is named", &options).map(|at| hosts[at])
+}
+
+/// One of these, by whoever is at the terminal; where nobody is, `refusal` with their names.
+fn choose(global: &Global, question: &str, refusal: &str, options: &[(String, String)]) -> Result<usize> {
+    if global.json || options.is_empty() || !question::possible() {
+        let names: Vec<&str> = options.iter().map(|(name, _)| name.as_str()).collect();
+        let hint = (!names.is_empty()).then(|| format!("name one of: {}", names.join(", ")));
+        return Err(Failure::new(Kind::Usage, refusal).hint(hint));
+    }
+    let chosen = question::choose(question, options)?;
+    chosen.ok_or_else(|| Failure::new(Kind::Interrupted, format!("{refusal}; nothing was done")))
 }

@@ -1,5 +1,6 @@
 //! `rehearse`: the same commands, against throwaway machines.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use agenix::{Rules, SecretPath};
 use console::style;
 use lab::Lab;
 
-use crate::cli::{Global, Rehearse};
+use crate::cli::{self, Global, Rehearse};
 use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{Repository, is_token};
@@ -23,6 +24,11 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
     if lab::is_inside() {
         return inside(global, args);
+    }
+    // A mistyped word is told at once, and not once the machines are up.
+    let words = std::iter::once("xtask".to_owned()).chain(command(args)).map(OsString::from);
+    if cli::parse_from(words)?.is_none() {
+        return Ok(());
     }
     let repository = Repository::find()?;
     repository.fleet()?;

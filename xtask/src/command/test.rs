@@ -16,15 +16,20 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 13] = [
+    ("bash-completion", "dh_bash-completion"),
     ("chromium", "chromium"),
     ("chromium-driver", "chromedriver"),
     ("curl", "curl"),
+    ("fish", "fish"),
     ("graphviz", "dot"),
     ("kubernetes-client", "kubectl"),
+    ("man-db", "man"),
     ("python3-pip", "pip3"),
     ("shellcheck", "shellcheck"),
     ("strace", "strace"),
+    ("tmux", "tmux"),
+    ("zsh", "zsh"),
 ];
 
 /// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
@@ -53,6 +58,7 @@ const CHECKS: [Check; 5] = [
             ".ci/run",
             "crates/agenix/benches/shell-loop.sh",
             "xtask/benches/deploy/bare.sh",
+            "xtask/src/command/completions/cargo-xtask.bash",
             "crates/lab/nixpkgs/pkgs/activation/init.sh",
             "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
         ],

@@ -2,7 +2,6 @@
 //!
 //! Of `rehearse` the command under rehearsal prints the stream; it begins one itself only where that one was never started.
 
-use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +9,7 @@ use serde::Serialize;
 
 use super::{Event, VERSION};
 use crate::cli::Global;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 /// What a command would do, where its dry run has no more to tell: a line or an event.
 pub(crate) fn would(global: &Global, about: &str) {
@@ -60,19 +59,10 @@ pub(crate) fn end(failure: Option<&Failure>) {
     }
 }
 
-/// What clap says about a command line that is none: to a person as always, and to a program where one listens.
-pub(crate) fn refused(error: &clap::Error) -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
-    let _ = error.print();
-    if error.use_stderr() && words.iter().any(|word| word == "--json") {
-        let said = error.to_string();
-        let mut paragraphs = said.split("\n\n").map(str::trim);
-        let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let tip = paragraphs.next().and_then(|tip| tip.strip_prefix("tip: "));
-        let hint = tip.unwrap_or("cargo xtask --help").to_owned();
-        let failure = Failure::new(Kind::Usage, message.replace('\n', " ")).hint(hint);
+/// The whole stream of a command line that is none, where a program listens.
+pub(crate) fn refused(failure: &Failure) {
+    if std::env::args().skip(1).take_while(|word| word != "--").any(|word| word == "--json") {
         stream(String::new(), false, false);
-        end(Some(&failure));
+        end(Some(failure));
     }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8))
 }

@@ -7,9 +7,11 @@
 //! Beside it lies what a person looks at, `report.html`, made from these lines alone when the run has ended: so that of a run
 //! that was killed can be made later.
 
+mod last;
 mod past;
 mod runs;
 
+pub(crate) use last::{End, Last, RunKind};
 pub(crate) use past::Past;
 pub(crate) use runs::{KeptRun, RUNS};
 
@@ -150,4 +152,9 @@ fn forget_old_runs(runs: &Path) {
     for id in ids.iter().skip(KEPT.saturating_sub(1)) {
         let _ = fs::remove_dir_all(runs.join(id));
     }
+}
+
+/// The runs of the repository, the newest first.
+pub(crate) fn ids_in(root: &Path) -> Vec<String> {
+    ids(&root.join(RUNS))
 }

@@ -2,12 +2,14 @@
 
 mod access;
 mod architecture;
+mod completions;
 mod doctor;
 mod documents;
 mod events;
 mod faults;
 mod github;
 mod graph;
+mod habits;
 mod lab;
 mod leaks;
 mod lifecycle;

@@ -138,40 +138,33 @@ fn wrong_words_on_the_command_line_get_the_nearest_right_ones() {
         &["deploy", "ocean", "--goal", "swich"],
         2,
         &expect![[r#"
-        error: invalid value 'swich' for '--goal <GOAL>'
-          [possible values: switch, test, boot, dry-activate, build]
-
-          tip: a similar value exists: 'switch'
-
-        For more information, try '--help'.
-    "#]],
+            error: invalid value `swich` for `--goal <GOAL>`
+            hint: did you mean `switch`?
+        "#]],
     );
     clone.refuses(
         &["deploi"],
         2,
         &expect![[r#"
-        error: unrecognized subcommand 'deploi'
-
-          tip: a similar subcommand exists: 'deploy'
-
-        Usage: cargo xtask [OPTIONS] <COMMAND>
-
-        For more information, try '--help'.
-    "#]],
+            error: unrecognized subcommand `deploi`
+            hint: did you mean `deploy`?
+        "#]],
     );
     clone.refuses(
         &["deploy", "--tag", "none"],
         2,
         &expect![[r#"
-        error: no host of hosts/fleet.toml is of that role or has that tag
-    "#]],
+            error: no host in hosts/fleet.toml has the tag `none`
+            hint: no host has one yet: `tags = ["…"]` in its table
+        "#]],
     );
     clone.refuses(
         &["init", "--host", "maia"],
         2,
         &expect![[r#"
-        error: --host `maia` is not of the form HOST=ADDRESS
-    "#]],
+            error: --host `maia` is not of the form HOST=ADDRESS
+            hint: such as: --host maia=100.64.0.5
+        "#]],
     );
 }
 

@@ -155,9 +155,8 @@ fn what_cannot_be_asked_for_is_refused() {
         &["status", "--watch", "maia"],
         2,
         &expect![[r#"
-            error: invalid value 'maia' for '--watch [<SECONDS>]': a number of seconds; hosts are named before --watch
-
-            For more information, try '--help'.
+            error: invalid value `maia` for `--watch [<SECONDS>]`: a number of seconds; hosts are named before --watch
+            hint: --help explains it
         "#]],
     );
     clone.refuses(

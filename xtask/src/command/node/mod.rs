@@ -11,12 +11,11 @@ mod secrets_nix;
 
 use std::path::Path;
 
-use agenix::secrecy::ExposeSecret;
 use agenix::{Change, SecretPath};
 use console::style;
 use fleet::edit::EditError;
 use fleet::{Address, Fleet, Host, HostName, PublicKey};
-use remote::question::{self, Echo};
+use remote::question::{self, Enter};
 
 use crate::cli::{self, Global, NodeCommand};
 use crate::events::Event;
@@ -79,9 +78,9 @@ impl HostKey {
     fn question(&self, what: &str) -> String {
         match self.heard_at {
             Some(_) => {
-                format!("\nDoes `{}` show this key on the host, and {what}? [y/N] ", host_key::ON_THE_HOST)
+                format!("\nDoes `{}` show this key on the host, and {what}?", host_key::ON_THE_HOST)
             }
-            None => format!("\n{}{}? [y/N] ", what[..1].to_uppercase(), &what[1..]),
+            None => format!("\n{}{}?", what[..1].to_uppercase(), &what[1..]),
         }
     }
 }
@@ -125,9 +124,9 @@ fn confirm(global: &Global, question: &str) -> Result<()> {
             .also("nothing was changed".to_owned())
             .hint("look at it with --dry-run, then run it with --yes".to_owned()));
     }
-    match question::ask(question, Echo::Shown)? {
-        Some(answer) if question::is_yes(answer.expose_secret()) => Ok(()),
-        Some(_) => Err(Failure::new(Kind::Verification, "not confirmed; nothing was changed")),
+    match question::confirm(question, Enter::IsNo)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(Kind::Verification, "not confirmed; nothing was changed")),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was changed")),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeRemove) -
     }
     let identities = edits.unlock(global)?;
     let first = if plan.is_some() { "taken out of the cluster, and " } else { "" };
-    confirm(global, &format!("\nIs {} to be {first}removed from the repository? [y/N] ", host.name))?;
+    confirm(global, &format!("\nIs {} to be {first}removed from the repository?", host.name))?;
     if let Some(plan) = &plan {
         print_or_execute(global, repository, &fleet, plan, &needs).inspect_err(|_| {
             if !global.json {

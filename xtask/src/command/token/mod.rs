@@ -51,6 +51,10 @@ pub(crate) fn run(global: &Global, command: &TokenCommand) -> Result<()> {
     if let TokenCommand::Rotate(args) = command {
         return rotate::run(global, &repository, &fleet, args);
     }
+    if let TokenCommand::Check(args) = command {
+        // A mistyped name is told before anything else that may be wrong.
+        super::named_or_cluster(&fleet, &args.hosts)?;
+    }
     let rules = super::usable(repository.rules(&fleet)?)?;
     let terminal = Terminal::new();
     let identities = identity::load(global, &terminal)?;
