@@ -179,6 +179,7 @@ pub(crate) struct Rehearse {
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// Its name in .xtask/runs, or how that begins [default: the newest]
+    #[arg(add = known::runs())]
     pub(crate) run: Option<String>,
     /// Print a summary and the report's path, and open no browser
     #[arg(long)]

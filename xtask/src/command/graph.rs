@@ -5,6 +5,7 @@ use std::path::Path;
 use console::style;
 
 use crate::cli::{Format, Global, Graph as Args};
+use crate::events::{Event, would};
 use crate::failure::{Failure, Result};
 use crate::graph::{Fault, Graph, dot, mermaid, svg};
 use crate::repository::Repository;
@@ -18,12 +19,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         Err(failure) => Graph::without_rules(&fleet, Fault { what: failure.message, hint: failure.hint }),
     };
     if global.json {
-        graph.events().iter().for_each(|event| say!("{event}"));
+        graph.events().iter().for_each(Event::print);
     } else {
         tell_faults(&graph);
     }
     match &args.out {
-        Some(file) if global.dry_run => say_unless(global.json, &format!("would write {}", file.display())),
+        Some(file) if global.dry_run => would(global, &format!("write {}", file.display())),
         Some(file) => {
             let text = draw(&graph, args.format.unwrap_or_else(|| format_of(file)));
             std::fs::write(file, text).map_err(|error| {

@@ -94,6 +94,7 @@ pub(crate) enum Event {
     },
 
     // The repository.
+    Overview(Box<Overview>),
     Check {
         subject: String,
         ok: bool,
@@ -130,6 +131,22 @@ pub(crate) enum Event {
     CouldRead {
         host: String,
         secrets: Vec<String>,
+    },
+    GraphNode {
+        id: String,
+        kind: String,
+        name: String,
+        details: Vec<String>,
+        broken: bool,
+    },
+    GraphEdge {
+        from: String,
+        to: String,
+        relation: String,
+    },
+    GraphFault {
+        finding: String,
+        hint: Option<String>,
     },
 
     // Its secrets.
@@ -187,6 +204,53 @@ pub(crate) struct PastRun {
     pub(crate) milliseconds: Option<u64>,
     pub(crate) journal: String,
     pub(crate) report: Option<String>,
+}
+
+/// Where one stands. `error` and no fleet where fleet.toml cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct Overview {
+    pub(crate) stage: String,
+    pub(crate) cluster: Option<String>,
+    pub(crate) admins: Option<usize>,
+    pub(crate) hosts: Option<Vec<OverviewHost>>,
+    pub(crate) error: Option<String>,
+    pub(crate) missing_tokens: Vec<String>,
+    pub(crate) was_cut_off: bool,
+    pub(crate) has_lock: bool,
+    pub(crate) unknown_to_git: Vec<String>,
+    pub(crate) uncommitted: Vec<String>,
+    pub(crate) last_run: Option<OverviewRun>,
+    pub(crate) next: Vec<OverviewNext>,
+}
+
+/// A host, as far as the repository knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct OverviewHost {
+    pub(crate) host: String,
+    pub(crate) role: Option<String>,
+    pub(crate) has_key: bool,
+    pub(crate) has_folder: bool,
+}
+
+/// The newest run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct OverviewRun {
+    pub(crate) run: String,
+    pub(crate) title: String,
+    pub(crate) at: String,
+    pub(crate) outcome: String,
+    pub(crate) error: Option<String>,
+}
+
+/// A command that is likely next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub(crate) struct OverviewNext {
+    pub(crate) command: String,
+    pub(crate) why: String,
 }
 
 /// `status`: all but the first group is `null` where the host could not be asked.

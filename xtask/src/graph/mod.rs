@@ -11,9 +11,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::events::Event;
 use agenix::{Recipient, Rules};
 use fleet::{BuildOn, Fleet, Host, PublicKey, Role};
-use serde_json::{Value, json};
 
 /// What is drawn.
 #[derive(Debug)]
@@ -106,19 +106,21 @@ impl Graph {
     }
 
     /// Each node and each edge as an event.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        let node = |node: &Node| {
-            json!({
-                "event": "graph-node", "id": node.id(), "kind": node.kind.word(), "name": node.name,
-                "details": node.details, "broken": node.is_broken,
-            })
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let node = |node: &Node| Event::GraphNode {
+            id: node.id(),
+            kind: node.kind.word().to_owned(),
+            name: node.name.clone(),
+            details: node.details.clone(),
+            broken: node.is_broken,
         };
-        let edge = |edge: &Edge| {
-            let (from, to) = (self.nodes[edge.from].id(), self.nodes[edge.to].id());
-            json!({ "event": "graph-edge", "from": from, "to": to, "relation": edge.relation.word() })
+        let edge = |edge: &Edge| Event::GraphEdge {
+            from: self.nodes[edge.from].id(),
+            to: self.nodes[edge.to].id(),
+            relation: edge.relation.word().to_owned(),
         };
         let fault =
-            |fault: &Fault| json!({ "event": "graph-fault", "finding": fault.what, "hint": fault.hint });
+            |fault: &Fault| Event::GraphFault { finding: fault.what.clone(), hint: fault.hint.clone() };
         let nodes = self.nodes.iter().map(node).chain(self.edges.iter().map(edge));
         nodes.chain(self.faults.iter().map(fault)).collect()
     }

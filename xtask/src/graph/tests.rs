@@ -29,7 +29,7 @@ fn graph_of(rules: &serde_json::Value) -> Graph {
 }
 
 fn lines(graph: &Graph) -> String {
-    graph.events().iter().map(|event| format!("{event}\n")).collect()
+    graph.events().iter().map(|event| format!("{}\n", serde_json::to_value(event).unwrap())).collect()
 }
 
 #[test]

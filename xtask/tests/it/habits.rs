@@ -32,7 +32,7 @@ fn overview(clone: &Clone, args: &[&str]) -> Answer {
 }
 
 fn next(clone: &Clone) -> (String, Vec<String>) {
-    let event: serde_json::Value = serde_json::from_str(&overview(clone, &["--json"]).stdout).unwrap();
+    let event = overview(clone, &["--json"]).events().remove(0);
     let commands =
         event["next"].as_array().unwrap().iter().map(|it| it["command"].as_str().unwrap().to_owned());
     (event["stage"].as_str().unwrap().to_owned(), commands.collect())

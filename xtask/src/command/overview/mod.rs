@@ -19,7 +19,7 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     let repository = Repository::find()?;
     let stand = stand::look(&repository)?;
     if global.json {
-        say!("{}", screen::json(&stand));
+        screen::event(&stand).print();
     } else {
         say!("{}", screen::text(&stand, SystemTime::now()).trim_end());
     }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use console::style;
-use serde_json::{Value, json};
 
 use super::next::{Stage, suggestions};
 use super::stand::{FleetStand, Git, HostStand, Stand};
+use crate::events::{Event, Overview, OverviewHost, OverviewNext, OverviewRun};
 use crate::journal::{End, Last};
 
 /// More hosts than these are counted.
@@ -172,33 +172,46 @@ fn some(names: &[String]) -> String {
 }
 
 /// One event with the same.
-pub(super) fn json(stand: &Stand) -> Value {
-    let fleet = stand.fleet.as_ref().ok().map(|fleet| {
-        let host = |host: &HostStand| {
-            json!({ "host": host.name, "role": host.role.map(|role| role.to_string()),
-                    "has-key": host.has_key, "has-folder": host.has_folder })
-        };
-        let hosts: Vec<Value> = fleet.hosts.iter().map(host).collect();
-        json!({ "cluster": fleet.cluster, "admins": fleet.admins, "hosts": hosts })
-    });
-    let last = stand.last.as_ref().map(|last| {
-        let (outcome, error) = match &last.end {
-            End::Well => ("well", None),
-            End::Failed { at, error, .. } => ("failed", Some(format!("{at}: {error}"))),
-            End::CutOff => ("cut-off", None),
-            End::UnderWay => ("under-way", None),
-        };
-        let begun = humantime::format_rfc3339_seconds(last.begun).to_string();
-        json!({ "id": last.id, "title": last.title, "begun": begun, "outcome": outcome, "error": error })
-    });
-    let next: Vec<Value> = suggestions(stand)
-        .into_iter()
-        .map(|(command, why)| json!({ "command": command, "why": why }))
-        .collect();
-    json!({
-        "event": "overview", "stage": Stage::of(stand).name(), "fleet": fleet,
-        "error": stand.fleet.as_ref().err().map(|(message, _)| message),
-        "missing-tokens": stand.missing_tokens, "was-cut-off": stand.was_cut_off, "has-lock": stand.has_lock,
-        "unknown-to-git": stand.git.unknown, "uncommitted": stand.git.uncommitted, "last-run": last, "next": next,
-    })
+pub(super) fn event(stand: &Stand) -> Event {
+    let fleet = stand.fleet.as_ref().ok();
+    let host = |host: &HostStand| OverviewHost {
+        host: host.name.clone(),
+        role: host.role.map(|role| role.to_string()),
+        has_key: host.has_key,
+        has_folder: host.has_folder,
+    };
+    let owned = |names: &[&'static str]| names.iter().map(ToString::to_string).collect();
+    Event::Overview(Box::new(Overview {
+        stage: Stage::of(stand).name().to_owned(),
+        cluster: fleet.map(|fleet| fleet.cluster.clone()),
+        admins: fleet.map(|fleet| fleet.admins),
+        hosts: fleet.map(|fleet| fleet.hosts.iter().map(host).collect()),
+        error: stand.fleet.as_ref().err().map(|(message, _)| message.clone()),
+        missing_tokens: owned(&stand.missing_tokens),
+        was_cut_off: stand.was_cut_off,
+        has_lock: stand.has_lock,
+        unknown_to_git: stand.git.unknown.clone(),
+        uncommitted: stand.git.uncommitted.clone(),
+        last_run: stand.last.as_ref().map(last_run),
+        next: suggestions(stand)
+            .into_iter()
+            .map(|(command, why)| OverviewNext { command: command.to_string(), why: why.to_string() })
+            .collect(),
+    }))
+}
+
+fn last_run(last: &Last) -> OverviewRun {
+    let (outcome, error) = match &last.end {
+        End::Well => ("ok", None),
+        End::Failed { at, error, .. } => ("failed", Some(format!("{at}: {error}"))),
+        End::CutOff => ("cut-off", None),
+        End::UnderWay => ("under-way", None),
+    };
+    OverviewRun {
+        run: last.id.clone(),
+        title: last.title.clone(),
+        at: humantime::format_rfc3339_seconds(last.begun).to_string(),
+        outcome: outcome.to_owned(),
+        error,
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use expect_test::{Expect, expect};
 
 use super::next::{Stage, suggestions};
-use super::screen::{ago, json, text};
+use super::screen::{ago, event, text};
 use super::stand::{FleetStand, Git, HostStand, Stand, parse};
 use crate::journal::{End, Last, RunKind};
 use crate::playbook::Rotated;
@@ -228,8 +228,9 @@ fn what_stands_in_the_way_of_more_comes_first() {
         assert!(suggestions.len() <= 2, "{stand:?}");
         let width = suggestions.iter().map(|(command, _)| command.len()).max().unwrap();
         assert!(suggestions.iter().all(|(_, why)| width + why.len() + 4 <= 80), "{suggestions:?}");
-        assert_eq!(json(&stand)["next"][0]["command"], next);
-        assert_eq!(json(&stand)["stage"], stage.name());
+        let event = serde_json::to_value(event(&stand)).unwrap();
+        assert_eq!(event["next"][0]["command"], next);
+        assert_eq!(event["stage"], stage.name());
     }
 }
 
