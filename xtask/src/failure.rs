@@ -80,6 +80,11 @@ impl Failure {
         self
     }
 
+    /// Nobody has to look what was done before it.
+    pub(crate) fn untouched(self) -> Self {
+        self.also("nothing was changed".to_owned())
+    }
+
     /// The same kind, with nothing left to say.
     pub(crate) fn told(kind: Kind) -> Self {
         Self { told: true, ..Self::new(kind, "") }

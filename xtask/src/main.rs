@@ -72,8 +72,8 @@ fn main() -> ExitCode {
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
         Command::Report(args) => command::report::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
-        Command::Completions(args) => command::completions::run(args),
-        Command::Man(args) => command::man::run(args),
+        Command::Completions(args) => command::completions::run(&cli.global, args),
+        Command::Man(args) => command::man::run(&cli.global, args),
     };
     ended(result)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use agenix::{Folder, Recipient, Rules, SecretPath, Secrets};
 use fleet::Fleet;
+use remote::nix::OverrideInput;
 use remote::{Cmd, RunError, Tool};
 
 use crate::failure::{Failure, Kind, Result};
@@ -185,6 +186,15 @@ impl Repository {
                 .args(secrets)
                 .dir(&self.root)
                 .run()?;
+        }
+        Ok(())
+    }
+
+    /// Without a lock file, every evaluation would take whatever nixpkgs is newest just then.
+    pub(crate) fn require_lock(&self, overrides: &[OverrideInput]) -> Result<()> {
+        if overrides.is_empty() && !self.root.join("flake.lock").exists() {
+            return Err(Failure::configuration("flake.lock does not exist")
+                .hint("nix flake lock && git add flake.lock".to_owned()));
         }
         Ok(())
     }

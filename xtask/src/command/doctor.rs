@@ -2,7 +2,7 @@
 
 use fleet::{Host, HostName};
 
-use super::named_or_cluster;
+use super::{named_or_cluster, no_hosts};
 use crate::ask::Asker;
 use crate::cli::{Doctor, Global};
 use crate::doctor::{self, Asked, Weight};
@@ -20,7 +20,7 @@ pub(crate) fn run(global: &Global, args: &Doctor) -> Result<()> {
         named_or_cluster(&fleet, &args.hosts)?
     };
     if named.is_empty() {
-        return Err(Failure::new(Kind::Usage, "hosts/fleet.toml has no host"));
+        return Err(no_hosts());
     }
     // An agent's trouble may well be its server's.
     let server = fleet.first_server().filter(|_| named.iter().any(|host| host.role.is_some()));

@@ -17,7 +17,8 @@ use fleet::{Fleet, Host};
 
 use crate::ask::Asker;
 use crate::cli::{Global, Kubeconfig};
-use crate::events::{Event, would};
+use crate::command::first_server;
+use crate::events::{self, Event, would};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::render::Terminal;
 use crate::repository::Repository;
@@ -40,15 +41,12 @@ enum To {
 pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
-    let Some(server) = fleet.first_server() else {
-        return Err(Failure::configuration("no host in hosts/fleet.toml is a server"));
-    };
+    let server = first_server(&fleet)?;
     let address = server.node_ip.expect("a validated server has a node_ip");
     let url = format!("https://{}", SocketAddr::new(address, PORT));
     let to = to(args, &repository, server)?;
-    if global.json && matches!(to, To::Stdout | To::Base64) {
-        let message = "the kubeconfig itself is printed as it is, which --json has no form for";
-        return Err(Failure::new(Kind::Usage, message));
+    if matches!(to, To::Stdout | To::Base64) {
+        events::refuse(global, "the kubeconfig itself is")?;
     }
     if global.dry_run {
         would(global, &format!("fetch {} from {} {}", k3s::KUBECONFIG, server.name, to.planned()));

@@ -8,13 +8,15 @@ use clap::CommandFactory as _;
 use clap_mangen::{Man, roff};
 use remote::Cmd;
 
-use crate::cli::{self, Cli, page};
+use crate::cli::{self, Cli, Global, page};
+use crate::events;
 use crate::failure::{Failure, Kind, Result};
 
 /// Of this program, since a page has no date.
 const VERSION: &str = concat!("cargo xtask ", env!("CARGO_PKG_VERSION"));
 
-pub(crate) fn run(args: &cli::Man) -> Result<()> {
+pub(crate) fn run(global: &Global, args: &cli::Man) -> Result<()> {
+    events::refuse(global, "a manual page is")?;
     let pages = page::all(&Cli::command());
     if let Some(folder) = &args.out {
         return write(&pages, folder);

@@ -165,6 +165,18 @@ fn print_plan(global: &Global, plan: &Plan) {
     }
 }
 
+fn no_hosts() -> Failure {
+    Failure::configuration("hosts/fleet.toml has no hosts").hint("write a [hosts.NAME] into it".to_owned())
+}
+
+/// The server that makes the cluster.
+fn first_server(fleet: &Fleet) -> Result<&Host> {
+    fleet.first_server().ok_or_else(|| {
+        Failure::configuration("no host in hosts/fleet.toml is a server")
+            .hint("give one role = \"server\"".to_owned())
+    })
+}
+
 /// The named hosts; without names all of the cluster's.
 fn named_or_cluster<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Host>> {
     if names.is_empty() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use console::style;
 
 use crate::cli::{Global, Test};
-use crate::events::would;
+use crate::events::{self, would};
 use crate::failure::{Failure, Kind, Result};
 
 /// One check: what it is called, its command line, extra environment.
@@ -91,10 +91,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
         }
         return Ok(());
     }
-    if global.json {
-        let message = "what the tests print is shown as it is, which --json has no form for";
-        return Err(Failure::new(Kind::Usage, message));
-    }
+    events::refuse(global, "what the tests say is")?;
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;

@@ -8,7 +8,7 @@ mod stream;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use stream::{end, line, refused, stream, would};
+pub(crate) use stream::{end, line, refuse, refused, stream, would};
 
 use crate::failure::Failure;
 

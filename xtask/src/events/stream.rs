@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Event, VERSION};
 use crate::cli::Global;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind, Result};
 
 /// What a command would do, where its dry run has no more to tell: a line or an event.
 pub(crate) fn would(global: &Global, about: &str) {
@@ -18,6 +18,15 @@ pub(crate) fn would(global: &Global, about: &str) {
     } else {
         say!("would {about}");
     }
+}
+
+/// Refuses `--json` where what is printed is a text of its own.
+pub(crate) fn refuse(global: &Global, what: &str) -> Result<()> {
+    if !global.json {
+        return Ok(());
+    }
+    let message = format!("{what} printed as it is, which --json has no form for");
+    Err(Failure::new(Kind::Usage, message).hint("leave --json out".to_owned()))
 }
 
 /// Prints what is plain data, behind the stream's first line.

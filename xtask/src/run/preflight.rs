@@ -18,11 +18,7 @@ impl Run<'_> {
         for tool in [Tool::NIX, Tool::NIXOS_REBUILD] {
             remote::require(tool)?;
         }
-        if self.overrides.is_empty() && !self.repository.root().join("flake.lock").exists() {
-            // Without it every evaluation would take whatever nixpkgs is newest just then.
-            return Err(Failure::configuration("flake.lock does not exist")
-                .hint("nix flake lock && git add flake.lock".to_owned()));
-        }
+        self.repository.require_lock(&self.overrides)?;
         if agenix::was_cut_off(&self.repository.folder()?) {
             return Err(Failure::configuration("a rekey of the secrets was cut off half-way")
                 .hint("cargo xtask secrets rekey, which undoes it first".to_owned()));

@@ -18,7 +18,7 @@ const PLACE: &str = "file:///events.schema.json";
 pub(crate) fn are_asked_for(argv: &[&str]) -> bool {
     let tool = argv.iter().position(|word| word.rsplit('/').next() == Some("xtask"));
     let args = tool.map_or(&[][..], |at| &argv[at + 1..]);
-    args.contains(&"--json")
+    args.contains(&"--json") && !args.contains(&"--help")
 }
 
 /// Every line is as the schema says, the first one and the last one stand where they belong, and the last one has the exit

@@ -295,7 +295,7 @@ fn the_deploy_step_deploys_with_nothing_but_its_secrets() {
         let answer = run_step(lab, &script, &[&runner[..], &[&identity, &login]].concat()).expect(0);
         let read = |file: &str| fs::read_to_string(lab.deployer().path(file)).unwrap();
         let events = fs::read_to_string(lab.deployer().repository().join("events.jsonl")).unwrap();
-        assert!(events.lines().last().unwrap().contains("\"event\":\"run-finished\""), "{events}");
+        assert!(events.lines().last().unwrap().contains("\"event\":\"end\",\"exit_code\":0"), "{events}");
         assert!(answer.stderr.contains("::group::"), "{}", answer.stderr);
         assert!(read("/root/summary.md").contains("### ✅ deploy"), "{}", read("/root/summary.md"));
         for text in [&answer.stdout, &answer.stderr, &events, &read("/root/summary.md")] {

@@ -13,16 +13,18 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use clap_complete::engine::{CompletionCandidate, complete};
 
-use crate::cli::{Cli, Completions, Here, Shell};
+use crate::cli::{Cli, Completions, Global, Here, Shell};
+use crate::events;
 use crate::failure::{Failure, Kind, Result};
 
-pub(crate) fn run(args: &Completions) -> Result<()> {
+pub(crate) fn run(global: &Global, args: &Completions) -> Result<()> {
     if !args.words.is_empty() {
         // Silent, whatever is wrong: an error in the middle of a line that is being typed helps nobody.
         let offered = if Here::find().is_some() { offered(&args.words) } else { Vec::new() };
         offered.iter().for_each(|candidate| say!("{}", line(args.shell, candidate)));
         return Ok(());
     }
+    events::refuse(global, "a script is")?;
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(Kind::Unforeseen, format!("failed to find out where this program is: {error}"))
     })?;

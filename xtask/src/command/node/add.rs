@@ -152,7 +152,7 @@ fn edits<'a>(
     match wrong.into_iter().find(|misrule| misrule.what.contains(new.name.as_str())) {
         None => Ok(edits),
         Some(misrule) => Err(Failure::configuration(format!("{}: {}", misrule.secret, misrule.what))
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint(misrule.hint.to_owned())),
     }
 }

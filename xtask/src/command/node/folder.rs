@@ -21,7 +21,7 @@ pub(super) fn new(repository: &Repository, host: &Host) -> Result<Vec<Change>> {
     if let Some(missing) = common.iter().find(|file| !repository.root().join(file).is_file()) {
         let message = format!("{missing} does not exist, which hosts/{name} would be made of");
         return Err(Failure::configuration(message)
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint(format!("write hosts/{name}/default.nix your way: a folder that is there is kept")));
     }
     let files = [("default.nix", default_nix(host)), ("k3s.nix", k3s_nix(host, role))];
@@ -61,7 +61,7 @@ pub(super) fn removal(repository: &Repository, name: &HostName, force: bool) -> 
     if let (Some(first), false) = (uncommitted.first(), force) {
         let file = first.get(3..).unwrap_or(first);
         return Err(Failure::configuration(format!("{file} has changes that are not committed"))
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint(
                 "commit them; or --keep-folder leaves the folder, --force removes it with them".to_owned(),
             ));

@@ -53,7 +53,7 @@ impl HostKey {
             let asked: Vec<&str> = addresses.iter().map(Address::as_str).collect();
             let message = format!("no answer from {name} at {}", asked.join(" or "));
             return Err(Failure::new(Kind::Unreachable, message)
-                .also("nothing was changed".to_owned())
+                .untouched()
                 .hint("is it up, is the address right? --host-key KEY needs no answer".to_owned()));
         };
         Ok(Self { key, heard_at: Some(address) })
@@ -121,7 +121,7 @@ fn confirm(global: &Global, question: &str) -> Result<()> {
     if !question::possible() {
         let message = "this has to be confirmed, and nobody can be asked here";
         return Err(Failure::new(Kind::Usage, message)
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint("look at it with --dry-run, then run it with --yes".to_owned()));
     }
     match question::confirm(question, Enter::IsNo)? {
@@ -154,7 +154,7 @@ fn edit_failure(error: EditError) -> Failure {
         EditError::Exists { .. } => Failure::new(Kind::Usage, error.to_string()).hint(error.hint()),
         _ => {
             let hint = error.hint();
-            Failure::configuration(error.to_string()).also("nothing was changed".to_owned()).hint(hint)
+            Failure::configuration(error.to_string()).untouched().hint(hint)
         }
     }
 }

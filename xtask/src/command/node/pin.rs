@@ -87,7 +87,7 @@ fn edits<'a>(
     {
         let hint = "a machine cloned from another needs host keys of its own: `ssh-keygen -A` there";
         return Err(Failure::configuration(format!("this is the host key of {} already", other.name))
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint(hint.to_owned()));
     }
     let fleet = Fleet::parse(&after)?;

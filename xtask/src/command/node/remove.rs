@@ -61,9 +61,7 @@ fn may_go(fleet: &Fleet, host: &Host) -> Result<()> {
     if is_only_server {
         let message = format!("{} is the only server: without it there is no cluster", host.name);
         let hint = "add another server first: cargo xtask node add NAME --role server";
-        return Err(Failure::configuration(message)
-            .also("nothing was changed".to_owned())
-            .hint(hint.to_owned()));
+        return Err(Failure::configuration(message).untouched().hint(hint.to_owned()));
     }
     Ok(())
 }
@@ -118,9 +116,7 @@ fn in_cluster<'a>(
             }
             Some(Err(failure)) => {
                 let hint = failure.hint.clone().unwrap_or_default();
-                Err(failure
-                    .also("nothing was changed".to_owned())
-                    .hint(format!("{hint} If it is gone for good: --force")))
+                Err(failure.untouched().hint(format!("{hint} If it is gone for good: --force")))
             }
             _ => Ok(false),
         }

@@ -37,14 +37,14 @@ pub(super) fn change(
         let message =
             "the rules of secrets.nix do not follow from `systems`, `k3sServers` and `k3sAgents` alone";
         return Err(Failure::configuration(message)
-            .also("nothing was changed".to_owned())
+            .untouched()
             .hint("change the rules by hand, then run it again".to_owned()));
     }
     Ok(Some(change))
 }
 
 fn by_hand(error: &SecretsNixError) -> Failure {
-    let failure = Failure::configuration(error.to_string()).also("nothing was changed".to_owned());
+    let failure = Failure::configuration(error.to_string()).untouched();
     match error {
         SecretsNixError::Form { .. } => {
             failure.hint(error.hint().map(|hint| format!("{hint}\nthen run this again")))

@@ -12,7 +12,7 @@ use agenix::{EditError, Recovery, SecretError, SecretPath, Secrets};
 
 use super::choose;
 use crate::cli::{self, Global, Here, SecretsCommand};
-use crate::events::would;
+use crate::events::{self, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -32,12 +32,7 @@ pub(crate) fn run(global: &Global, args: &cli::Secrets) -> Result<()> {
 }
 
 fn show(global: &Global, repository: &Repository, file: Option<&Path>) -> Result<()> {
-    if global.json {
-        return Err(Failure::new(
-            Kind::Usage,
-            "a secret is printed byte for byte, which --json has no form for",
-        ));
-    }
+    events::refuse(global, "a secret is")?;
     let (secrets, path) = open(repository, &named(global, file)?)?;
     if global.dry_run {
         would(global, &format!("decrypt {path}"));

@@ -49,10 +49,7 @@ pub(super) fn find(
     elevation: Arc<Elevation>,
     survey: &mut Survey<'_>,
 ) -> Result<()> {
-    if global.override_input.is_empty() && !repository.root().join("flake.lock").exists() {
-        return Err(Failure::configuration("flake.lock does not exist")
-            .hint("nix flake lock && git add flake.lock".to_owned()));
-    }
+    repository.require_lock(&global.overrides())?;
     repository.require_visible()?;
     let reached =
         |name: &HostName| survey.all().any(|looked| looked.host.name == *name && looked.seen.is_ok());

@@ -12,7 +12,7 @@ use fleet::{Fleet, Host, Role};
 
 use self::survey::Surveyor;
 use crate::cli::{Global, Status};
-use crate::command::print_plan;
+use crate::command::{no_hosts, print_plan};
 use crate::events::Event;
 use crate::failure::{Failure, Result};
 use crate::playbook;
@@ -52,9 +52,7 @@ pub(crate) fn run(global: &Global, args: &Status) -> Result<()> {
 fn shown<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Host>> {
     if names.is_empty() {
         if fleet.hosts.is_empty() {
-            return Err(
-                Failure::configuration("hosts/fleet.toml has no hosts").hint("cargo xtask init".to_owned())
-            );
+            return Err(no_hosts());
         }
         let mut hosts: Vec<&Host> = fleet.hosts.values().collect();
         // As they are deployed: servers, agents, those outside of the cluster.

@@ -36,8 +36,7 @@ impl Context {
 
     /// The server that is asked about tokens: the one that the others join.
     fn first_server(&self) -> Result<&Host> {
-        let server = self.fleet.first_server();
-        server.ok_or_else(|| Failure::configuration("no host in hosts/fleet.toml is a server"))
+        super::first_server(&self.fleet)
     }
 
     fn asker(&self, global: &Global) -> Result<Asker> {

@@ -3,16 +3,14 @@
 use fleet::Fleet;
 
 use crate::cli::{Global, TokenRotate};
-use crate::command::{Keep, Needs, print_or_execute};
-use crate::failure::{Failure, Result};
+use crate::command::{Keep, Needs, first_server, print_or_execute};
+use crate::failure::Result;
 use crate::journal::Past;
 use crate::playbook::{self, Rotated};
 use crate::repository::Repository;
 
 pub(super) fn run(global: &Global, repository: &Repository, fleet: &Fleet, args: &TokenRotate) -> Result<()> {
-    if fleet.first_server().is_none() {
-        return Err(Failure::configuration("no host in hosts/fleet.toml is a server"));
-    }
+    first_server(fleet)?;
     let (of, whose) = if args.server { (Rotated::Server, "servers'") } else { (Rotated::Agent, "agents'") };
     let title = format!("rotate the {whose} token of {}", fleet.cluster.name);
     let plan = playbook::rotate(title, fleet, of);
