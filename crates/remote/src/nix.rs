@@ -2,9 +2,11 @@
 //!
 //! Each call names the features it needs, so that it works on a machine whose nix.conf does not enable flakes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::nix_log::NixLog;
 use crate::nixos_rebuild::BUILD_TIMEOUT;
 use crate::{Cmd, RunError};
 
@@ -53,6 +55,7 @@ pub fn build_systems<'a>(
         .args(["build", "--no-link", "--keep-going"])
         .args(override_args(overrides))
         .args(hosts.map(system))
+        .nix_log(NixLog::default())
         .timeout(BUILD_TIMEOUT)
         .label("nix build")
 }
@@ -91,14 +94,16 @@ pub fn sizes(paths: &[String]) -> Cmd {
     Cmd::new("nix-store").args(["--query", "--size"]).args(paths)
 }
 
-/// The sum of the answers of [`sizes`].
-pub fn total_size(lines: &str) -> u64 {
-    lines.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum()
+/// The answers of [`sizes`], each with its path.
+pub fn sizes_of(paths: &[String], lines: &str) -> HashMap<String, u64> {
+    let sizes = lines.lines().filter_map(|line| line.trim().parse().ok());
+    paths.iter().cloned().zip(sizes).collect()
 }
 
-/// Copies a path with all that it refers to, where `to` (`user@address`) lacks it.
-pub fn copy_closure(to: &str, path: &str, ssh_options: &[String]) -> Cmd {
+/// Copies a path with all that it refers to, where `to` (`user@address`) lacks it. `sizes` of what it lacks, in bytes.
+pub fn copy_closure(to: &str, path: &str, sizes: HashMap<String, u64>, ssh_options: &[String]) -> Cmd {
     let cmd = Cmd::new("nix-copy-closure").args(["--to", to, path]).timeout(BUILD_TIMEOUT);
+    let cmd = cmd.nix_log(NixLog::with_sizes(sizes));
     if ssh_options.is_empty() { cmd } else { cmd.env("NIX_SSHOPTS", ssh_options.join(" ")) }
 }
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::nix_log::NixLog;
 use crate::nix::{OverrideInput, override_args};
 use crate::{Cmd, Sudo};
 
@@ -94,8 +95,12 @@ impl Rebuild<'_> {
         if self.action != Action::Build {
             // Otherwise it would first build its own successor.
             cmd = cmd.arg("--no-reexec");
-        } else if self.placement.builder.is_none() {
-            cmd = cmd.arg("--no-link");
+        } else {
+            // Each nix that it starts is given the flag, on a build host and for copies too.
+            cmd = cmd.nix_log(NixLog::default());
+            if self.placement.builder.is_none() {
+                cmd = cmd.arg("--no-link");
+            }
         }
         if let Some(builder) = &self.placement.builder {
             cmd = cmd.args(["--build-host", builder]);

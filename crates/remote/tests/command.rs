@@ -93,7 +93,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
     }
     expect![[r#"
         # all here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --no-link
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link
         nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec
         nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec
         nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec
@@ -101,7 +101,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec
         nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec
         # built here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --no-link --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link --target-host root@maia
         nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
         nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --target-host root@maia
         nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
@@ -109,7 +109,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
         nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --target-host root@maia
         # built on the target
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@maia --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@maia --target-host root@maia
         nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
         nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@maia --target-host root@maia
         nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
@@ -117,7 +117,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
         nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --build-host root@maia --target-host root@maia
         # built on another host
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@ocean --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean --target-host root@maia
         nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
         nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean --target-host root@maia
         nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
@@ -125,7 +125,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
         nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean --target-host root@maia
         # built on another host for here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@ocean
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean
         nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean
         nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean
         nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean
@@ -202,7 +202,8 @@ fn several_systems_are_built_by_one_command() {
     let expected = "nix --extra-experimental-features 'nix-command flakes' build --no-link --keep-going \
                     --override-input nixpkgs path:/lab/nixpkgs \
                     '/nix/store/x-source#nixosConfigurations.\"ocean\".config.system.build.toplevel' \
-                    '/nix/store/x-source#nixosConfigurations.\"maia\".config.system.build.toplevel'";
+                    '/nix/store/x-source#nixosConfigurations.\"maia\".config.system.build.toplevel' \
+                    --log-format internal-json";
     assert_eq!(cmd.to_string(), expected);
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
 use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
-use remote::{RunError, nix};
+use remote::{RunError, Said, nix};
 
-use super::{Built, Origin, Run, done, skipped};
+use super::{Built, Origin, Run, done, skipped, tell};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::repository::{AGENT_TOKEN, secret};
 
@@ -65,7 +65,7 @@ impl Run<'_> {
         self.build_together(&snapshot, together, progress);
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
         let output =
-            self.rebuild(name, Action::Build, &source, &|line| progress.line(line)).map_err(|error| {
+            self.rebuild_measured(name, Action::Build, &source, &|said| tell(progress, said)).map_err(|error| {
                 let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
                     .to_owned();
                 let failure = Failure::from(error);
@@ -114,6 +114,18 @@ impl Run<'_> {
         source: &Source,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
+        let line = |said: Said<'_>| if let Said::Line(line) = said { on_line(line) };
+        self.rebuild_measured(name, action, source, &line)
+    }
+
+    /// The same, with how much is built and copied.
+    fn rebuild_measured(
+        &self,
+        name: &HostName,
+        action: Action,
+        source: &Source,
+        on: &dyn Fn(Said<'_>),
+    ) -> std::result::Result<String, RunError> {
         // What is built here is copied in a step of its own.
         let here = action == Action::Build && self.host(name).build_on == BuildOn::Local;
         let session = self.session(name);
@@ -139,7 +151,7 @@ impl Run<'_> {
             Action::Test | Action::DryActivate => rebuild.command().timeout(self.activation_timeout),
             Action::Build | Action::Boot => rebuild.command(),
         };
-        let result = command.run_watched(on_line);
+        let result = command.run_measured(on);
         if let (Action::Build, Err(RunError::Interrupted { .. } | RunError::TimedOut { .. })) =
             (action, &result)
         {

@@ -7,7 +7,7 @@ use remote::nix;
 use remote::ssh::Session;
 
 use super::host::{self, Room};
-use super::{Run, done, skipped};
+use super::{Run, done, skipped, tell};
 use crate::failure::{Failure, Kind, Result};
 
 /// What stays free: a host whose disk is full does not log, and its K3s evicts.
@@ -26,12 +26,13 @@ impl Run<'_> {
             self.keep(name, &system)?;
             return skipped(format!("{name} has all of it"));
         }
-        let size = nix::total_size(&nix::sizes(&missing).run()?.text());
+        let sizes = nix::sizes_of(&missing, &nix::sizes(&missing).run()?.text());
+        let size = sizes.values().sum();
         check_room(name, &host::room(&session)?, missing.len() as u64, size)?;
         let what = format!("{} paths, {}", missing.len(), bytes(size));
         progress.line(&what);
-        let copy = nix::copy_closure(&to, &system, &self.generation.nix_options());
-        copy.run_watched(&|line| progress.line(line)).map_err(|error| {
+        let copy = nix::copy_closure(&to, &system, sizes, &self.generation.nix_options());
+        copy.run_measured(&|said| tell(progress, said)).map_err(|error| {
             let untrusted = error.tail().iter().any(|line| line.contains("lacks a") && line.contains("signature"));
             let hint = if untrusted {
                 format!("its Nix has to trust who logs in: nix.settings.trusted-users in the configuration of {name}")

@@ -11,7 +11,7 @@ use fleet::HostName;
 use pipeline::Progress;
 use remote::nix;
 
-use super::Run;
+use super::{Run, tell};
 use crate::failure::Failure;
 
 /// The groups that were built, by their snapshot and their first host.
@@ -28,6 +28,6 @@ impl Run<'_> {
             return;
         }
         let build = nix::build_systems(snapshot, hosts.iter().map(HostName::as_str), &self.overrides);
-        let _ = build.run_watched(&|line| progress.line(line));
+        let _ = build.run_measured(&|said| tell(progress, said));
     }
 }
