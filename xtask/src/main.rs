@@ -34,6 +34,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    render::colour(cli.global.color);
     if let Err(error) = remote::watch_for_interrupts() {
         eprintln!("warning: ctrl-C cannot be handled in order: {error}");
     }

@@ -131,7 +131,8 @@ impl NixLog {
         let of = |kind: u64, ended: Amount| {
             self.running.values().filter(|it| it.kind == kind).fold(ended, |sum, it| sum.plus(it.amount))
         };
-        let announced = self.running.values().fold(self.announced, |sum, it| sum.saturating_add(it.announces));
+        let announced =
+            self.running.values().fold(self.announced, |sum, it| sum.saturating_add(it.announces));
         let bytes = of(COPY_PATH, self.ended.bytes);
         Amounts {
             builds: of(BUILDS, self.ended.builds),
@@ -189,7 +190,8 @@ impl NixLog {
                     // It says that it is over and nothing else.
                     amount.done = amount.expected;
                 }
-                let counting = |it: &&mut Activity| it.kind == COPY_PATHS && !it.tells && it.amount.expected > 0;
+                let counting =
+                    |it: &&mut Activity| it.kind == COPY_PATHS && !it.tells && it.amount.expected > 0;
                 if let Some(whole) = self.running.values_mut().find(counting) {
                     whole.amount.done = whole.amount.expected.min(whole.amount.done + 1);
                 }

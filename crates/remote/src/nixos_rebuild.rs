@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::nix_log::NixLog;
 use crate::nix::{OverrideInput, override_args};
+use crate::nix_log::NixLog;
 use crate::{Cmd, Sudo};
 
 /// The bound of a build: a kernel or a whole system from source can take hours.

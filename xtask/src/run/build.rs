@@ -64,8 +64,9 @@ impl Run<'_> {
         }
         self.build_together(&snapshot, together, progress);
         let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
-        let output =
-            self.rebuild_measured(name, Action::Build, &source, &|said| tell(progress, said)).map_err(|error| {
+        let output = self
+            .rebuild_measured(name, Action::Build, &source, &|said| tell(progress, said))
+            .map_err(|error| {
                 let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
                     .to_owned();
                 let failure = Failure::from(error);
@@ -114,7 +115,11 @@ impl Run<'_> {
         source: &Source,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
-        let line = |said: Said<'_>| if let Said::Line(line) = said { on_line(line) };
+        let line = |said: Said<'_>| {
+            if let Said::Line(line) = said {
+                on_line(line)
+            }
+        };
         self.rebuild_measured(name, action, source, &line)
     }
 
