@@ -94,7 +94,7 @@ fn running(board: &Board, step: &Running, now: Duration, look: &Look) -> String 
     }
     let room = room(&line);
     if let Some(last) = step.last.back().filter(|_| elapsed >= SLOW && room >= LEAST) {
-        line = format!("{line}  {}", dim(truncate_str(last.trim(), room, look.glyphs.more)));
+        line = format!("{line}  {}", dim(truncate_str(&without_hashes(last.trim()), room, look.glyphs.more)));
     }
     line
 }
@@ -123,6 +123,20 @@ fn progress(amounts: &Amounts, glyphs: Glyphs, room: usize) -> String {
     });
     let fits = |text: &&String| !text.is_empty() && measure_text_width(text) <= room;
     texts.iter().find(fits).cloned().unwrap_or_default()
+}
+
+/// Store paths by their names: of `/nix/store/…-linux-6.12.drv` the first 44 characters say nothing at a glance.
+fn without_hashes(line: &str) -> String {
+    let mut parts = line.split("/nix/store/");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hash = part.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        match part[hash..].strip_prefix('-') {
+            Some(name) if hash == 32 => text += name,
+            _ => text += &format!("/nix/store/{part}"),
+        }
+    }
+    text
 }
 
 fn folded(board: &Board, room: usize, now: Duration, look: &Look) -> Vec<String> {

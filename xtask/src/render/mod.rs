@@ -8,6 +8,7 @@ mod live;
 mod plain;
 mod screen;
 mod summary;
+mod tree;
 
 use pipeline::{Event, Report};
 
@@ -15,8 +16,10 @@ use crate::cli::{Color, Global};
 use crate::failure::Failure;
 use crate::playbook::Plan;
 
+pub(crate) use glyphs::Glyphs;
 pub(crate) use json::failure_event;
 pub(crate) use screen::Terminal;
+pub(crate) use tree::{CommandsOf, Paper, tree};
 
 /// Draws one run.
 pub(crate) trait Renderer {

@@ -117,7 +117,7 @@ impl Run<'_> {
     ) -> std::result::Result<String, RunError> {
         let line = |said: Said<'_>| {
             if let Said::Line(line) = said {
-                on_line(line)
+                on_line(line);
             }
         };
         self.rebuild_measured(name, action, source, &line)

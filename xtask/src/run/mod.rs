@@ -3,6 +3,7 @@
 mod activate;
 mod build;
 mod cluster;
+mod commands;
 mod connect;
 mod copy;
 mod datastore;
@@ -28,6 +29,7 @@ mod settle;
 mod together;
 mod token;
 
+pub(crate) use commands::Commands;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 pub(crate) use gate::digest;

@@ -71,27 +71,27 @@ fn two_hosts_at_any_width() {
         95,
         &look(79, 24),
         &expect![[r#"
-          ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths
-          ⠋ ocean       build          1m32s  2/7 builds  building '/nix/store/abcdefg…
-          ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths
+              ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
+              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
     );
     drawn(
         &two_hosts(),
         95,
         &look(199, 50),
         &expect![[r#"
-          ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths  copying path '/nix/store/abcdefghijklmnopqrstuvwxyz012345-glibc-2.40' to 'ssh://maia'...
-          ⠋ ocean       build          1m32s  2/7 builds  building '/nix/store/abcdefghijklmnopqrstuvwxyz012345-linux-6.12.drv'...
-          ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://maia'...
+              ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
+              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
     );
     drawn(
         &two_hosts(),
         95,
         &look(59, 24),
         &expect![[r#"
-          ⠋ maia        copy           1m25s  0.3/1.2 GiB
-          ⠋ ocean       build          1m32s  2/7 builds
-          ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ⠋ maia        copy           1m25s  0.3/1.2 GiB
+              ⠋ ocean       build          1m32s  2/7 builds
+              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
     );
     // A terminal that nobody can read anything in, and no panic.
     for (width, height) in [(1, 1), (10, 2), (30, 3)] {
@@ -124,36 +124,36 @@ fn forty_hosts_fold_to_counts() {
         60,
         &look(79, 24),
         &expect![[r#"
-          ⠋ node-40     copy            59 s  39/40 builds
-          ⠋ node-39     build           58 s  38/40 builds
-          ⠋ node-38     build           57 s  37/40 builds
-          ⠋ node-37     copy            56 s  36/40 builds
-          ⠋ node-36     build           55 s  35/40 builds
-          ⠋ node-35     build           54 s  34/40 builds
-          ⠋ node-34     copy            53 s  33/40 builds
-          ⠋ node-33     build           52 s  32/40 builds
-          ⠋ node-32     build           51 s  31/40 builds
-          ⠋ node-31     copy            50 s  30/40 builds
-          … and 30 more: 20 build, 10 copy
-          ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
+              ⠋ node-40     copy            59 s  39/40 builds
+              ⠋ node-39     build           58 s  38/40 builds
+              ⠋ node-38     build           57 s  37/40 builds
+              ⠋ node-37     copy            56 s  36/40 builds
+              ⠋ node-36     build           55 s  35/40 builds
+              ⠋ node-35     build           54 s  34/40 builds
+              ⠋ node-34     copy            53 s  33/40 builds
+              ⠋ node-33     build           52 s  32/40 builds
+              ⠋ node-32     build           51 s  31/40 builds
+              ⠋ node-31     copy            50 s  30/40 builds
+              … and 30 more: 20 build, 10 copy
+              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
     );
     drawn(
         &board,
         60,
         &look(199, 24),
         &expect![[r#"
-          ⠋ node-40     copy            59 s  39/40 builds
-          ⠋ node-39     build           58 s  38/40 builds
-          ⠋ node-38     build           57 s  37/40 builds
-          ⠋ node-37     copy            56 s  36/40 builds
-          ⠋ node-36     build           55 s  35/40 builds
-          ⠋ node-35     build           54 s  34/40 builds
-          ⠋ node-34     copy            53 s  33/40 builds
-          ⠋ node-33     build           52 s  32/40 builds
-          ⠋ node-32     build           51 s  31/40 builds
-          ⠋ node-31     copy            50 s  30/40 builds
-          … and 30 more: 20 build, 10 copy
-          ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
+              ⠋ node-40     copy            59 s  39/40 builds
+              ⠋ node-39     build           58 s  38/40 builds
+              ⠋ node-38     build           57 s  37/40 builds
+              ⠋ node-37     copy            56 s  36/40 builds
+              ⠋ node-36     build           55 s  35/40 builds
+              ⠋ node-35     build           54 s  34/40 builds
+              ⠋ node-34     copy            53 s  33/40 builds
+              ⠋ node-33     build           52 s  32/40 builds
+              ⠋ node-32     build           51 s  31/40 builds
+              ⠋ node-31     copy            50 s  30/40 builds
+              … and 30 more: 20 build, 10 copy
+              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
     );
     // All of them where there is room.
     assert_eq!(live(&board, at(60), &look(199, 84)).len(), 41);
@@ -170,9 +170,9 @@ fn without_unicode_and_while_stopping() {
         95,
         &ascii,
         &expect![[r#"
-          | maia        copy           1m25s  ##........  0.3/1.2 GiB  12/240 paths  copying path '/nix/store/abcdefghijklmn...
-          | ocean       build          1m32s  2/7 builds  building '/nix/store/abcdefghijklmnopqrstuvwxyz012345-linux-6.12.d...
-          .................... 0/52 steps - build - 1m35s  stopping: hosts are put in order first - ctrl-C again ends at once"#]],
+              | maia        copy           1m25s  ##........  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://mai...
+              | ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
+              .................... 0/52 steps - build - 1m35s  stopping: hosts are put in order first - ctrl-C again ends at once"#]],
     );
 }
 
@@ -215,4 +215,14 @@ fn bytes_are_in_the_unit_of_the_larger() {
     let texts = [(0, 999), (512, 1024), (MIB / 3, 3 * MIB), (34 * MIB, 1228 * MIB)];
     let texts = texts.map(|(done, expected)| bytes_of(amount(done, expected)));
     assert_eq!(texts, ["0/999 B", "0.5/1.0 KiB", "0.3/3.0 MiB", "0.0/1.2 GiB"]);
+}
+
+#[test]
+fn store_paths_are_told_by_their_names() {
+    let hash = "abcdefghijklmnopqrstuvwxyz012345";
+    let line = format!("copying path '/nix/store/{hash}-glibc-2.40' to '/nix/store/x', /nix/store/{hash}");
+    assert_eq!(
+        without_hashes(&line),
+        format!("copying path 'glibc-2.40' to '/nix/store/x', /nix/store/{hash}")
+    );
 }
