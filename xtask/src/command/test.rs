@@ -15,8 +15,8 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 3] =
-    [("shellcheck", "shellcheck"), ("strace", "strace"), ("kubernetes-client", "kubectl")];
+const PACKAGES: [(&str, &str); 4] =
+    [("shellcheck", "shellcheck"), ("strace", "strace"), ("kubernetes-client", "kubectl"), ("tmux", "tmux")];
 
 /// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
 const RAGE: &str = "0.12.1";

@@ -104,8 +104,13 @@ impl Board {
         let at = self.running.iter().position(|it| it.step == *step);
         let ended = at.map(|at| self.running.remove(at));
         let amounts = ended.as_ref().map_or_else(Amounts::default, |it| it.amounts);
-        let failed = matches!(outcome, Outcome::Failed { .. });
-        let tail = ended.filter(|_| failed).map_or_else(Vec::new, |it| it.last.into());
+        let tail = match (outcome, ended) {
+            (Outcome::Failed { error }, Some(it)) => {
+                // What the error says already is not said again.
+                it.last.into_iter().filter(|line| !error.contains(line.trim())).collect()
+            }
+            _ => Vec::new(),
+        };
         Settled::Step { step: step.clone(), outcome: outcome.clone(), elapsed, amounts, tail }
     }
 

@@ -58,7 +58,7 @@ impl Renderer for Live {
 
 impl Shared {
     fn picture(&mut self, size: Size, frame: usize) -> Picture {
-        let Size { width, height } = size;
+        let (width, height) = (size.width.saturating_sub(1), size.height);
         let look = Look { width, height, glyphs: self.glyphs, frame, stopping: remote::interrupted() };
         let now = self.begun.elapsed();
         let settled: Vec<Settled> = self.settled.drain(..).collect();

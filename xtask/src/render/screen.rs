@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What a terminal that does not know its own size is taken for.
 const SIZE: Size = Size { width: 80, height: 24 };
 
-/// In characters.
+/// In characters. Nothing is drawn in the last column: a terminal may wrap behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) width: usize,
@@ -83,7 +83,7 @@ impl Terminal {
             return Showing { terminal: self.clone(), ticks: None };
         }
         self.show(Box::new(move |size, frame| {
-            let line = console::truncate_str(&line(frame), size.width, "…").into_owned();
+            let line = console::truncate_str(&line(frame), size.width.saturating_sub(1), "…").into_owned();
             Picture { settled: Vec::new(), live: vec![line] }
         }))
     }
@@ -140,10 +140,20 @@ impl Drop for Showing {
 impl Screen {
     fn draw(&mut self) {
         let Some(scene) = &mut self.scene else { return };
-        let size = size();
         self.frame += 1;
-        let picture = scene(size, self.frame);
-        put(&self.canvas.redraw(&picture, size));
+        let mut at = size();
+        let mut picture = scene(at, self.frame);
+        // A window that was changed meanwhile has wrapped the old lines differently: the picture has to be of the size that
+        // they have at this moment.
+        for _ in 0..3 {
+            let now = size();
+            if now == at {
+                break;
+            }
+            at = now;
+            picture.live = scene(at, self.frame).live;
+        }
+        put(&self.canvas.redraw(&picture, at));
     }
 
     fn clear(&mut self) {
@@ -165,19 +175,20 @@ impl Canvas {
         for line in picture.settled.iter().chain(&picture.live) {
             let _ = write!(text, "{line}\x1b[K\r\n");
         }
-        if !text.is_empty() {
-            text.push_str("\x1b[J");
+        if text.is_empty() {
+            return text;
         }
+        text.push_str("\x1b[J");
         self.drawn = picture.live.iter().map(|line| measure_text_width(line)).collect();
-        text
+        // Meanwhile no line goes on in the next row, should the window be narrower by now than we know.
+        format!("\x1b[?7l{text}\x1b[?7h")
     }
 }
 
 fn size() -> Size {
     let (height, width) = Term::stderr().size_checked().unwrap_or_default();
     let or = |size: u16, other: usize| if size == 0 { other } else { size.into() };
-    // Not the last column: a terminal may wrap behind it.
-    Size { width: or(width, SIZE.width).saturating_sub(1).max(1), height: or(height, SIZE.height) }
+    Size { width: or(width, SIZE.width), height: or(height, SIZE.height) }
 }
 
 fn put(text: &str) {
@@ -199,19 +210,23 @@ mod tests {
         Picture { settled: own(settled), live: own(live) }
     }
 
+    /// Without what stands around all of it.
+    #[track_caller]
+    fn drawn(canvas: &mut Canvas, picture: &Picture, size: Size) -> String {
+        let text = canvas.redraw(picture, size);
+        let inner = text.strip_prefix("\x1b[?7l").and_then(|text| text.strip_suffix("\x1b[?7h"));
+        inner.unwrap_or_else(|| panic!("{text:?}")).to_owned()
+    }
+
     #[test]
     fn a_picture_takes_the_place_of_the_last_one() {
         let mut canvas = Canvas::default();
         assert_eq!(canvas.redraw(&Picture::default(), SIZE), "");
-        assert_eq!(
-            canvas.redraw(&picture(&["title"], &["a", "b"]), SIZE),
-            "title\x1b[K\r\na\x1b[K\r\nb\x1b[K\r\n\x1b[J"
-        );
-        assert_eq!(
-            canvas.redraw(&picture(&["a done"], &["b"]), SIZE),
-            "\r\x1b[2Aa done\x1b[K\r\nb\x1b[K\r\n\x1b[J"
-        );
-        assert_eq!(canvas.redraw(&Picture::default(), SIZE), "\r\x1b[1A\x1b[J");
+        let first = drawn(&mut canvas, &picture(&["title"], &["a", "b"]), SIZE);
+        assert_eq!(first, "title\x1b[K\r\na\x1b[K\r\nb\x1b[K\r\n\x1b[J");
+        let second = drawn(&mut canvas, &picture(&["a done"], &["b"]), SIZE);
+        assert_eq!(second, "\r\x1b[2Aa done\x1b[K\r\nb\x1b[K\r\n\x1b[J");
+        assert_eq!(drawn(&mut canvas, &Picture::default(), SIZE), "\r\x1b[1A\x1b[J");
         assert_eq!(canvas.redraw(&Picture::default(), SIZE), "");
     }
 
@@ -219,6 +234,6 @@ mod tests {
     fn a_window_that_was_made_narrower_has_more_rows_to_take_back() {
         let mut canvas = Canvas::default();
         canvas.redraw(&picture(&[], &["twenty characters...", "\x1b[2mten only!!\x1b[0m", ""]), SIZE);
-        assert!(canvas.redraw(&picture(&[], &["x"]), NARROW).starts_with("\r\x1b[4A"));
+        assert!(drawn(&mut canvas, &picture(&[], &["x"]), NARROW).starts_with("\r\x1b[4A"));
     }
 }

@@ -14,6 +14,7 @@ mod refusals;
 mod rollback;
 mod rotation;
 mod runbook;
+mod screens;
 mod secrets;
 mod servers;
 mod stand_ins;

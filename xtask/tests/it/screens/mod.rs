@@ -1,0 +1,166 @@
+//! What a person sees, in a real terminal: tmux, at the widths that people have, while a cluster comes up and while something
+//! goes wrong.
+//!
+//! What is left at the end is compared whole with `xtask/tests/screens/`, which `UPDATE_EXPECT=1` writes. Of what moves
+//! meanwhile it is asserted that it is never wrong: no line wraps, no host has two, none is left behind.
+
+mod normal;
+mod pane;
+mod picture;
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use expect_test::expect_file;
+use lab::Lab;
+
+use self::normal::{is_live, is_running, is_settled, normal, subject};
+use self::pane::Pane;
+use crate::support::{configure, enter_lab, repository};
+
+/// A unit that fails: the gate's business.
+const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
+                       serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
+
+/// A lab, and folders of this repository, which the lab does not see: they were opened before it hid them.
+fn with_screens(test: &str, body: impl FnOnce(&Lab, &Kept)) {
+    let kept = OnceCell::new();
+    let open = || {
+        let folder = |name: &str| File::open(repository().join(name)).expect("a folder of this repository");
+        let _ = kept.set(Kept { screens: folder("xtask/tests/screens"), docs: folder("docs") });
+        repository()
+    };
+    enter_lab(test, open, |lab| body(lab, kept.get().expect("they were opened")));
+}
+
+struct Kept {
+    screens: File,
+    docs: File,
+}
+
+impl Kept {
+    #[track_caller]
+    fn compare(&self, name: &str, pane: &Pane) {
+        expect_file![within(&self.screens, name)].assert_eq(&normal(&pane.all()));
+    }
+}
+
+/// A path that stays good whatever becomes of the root.
+fn within(folder: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
+}
+
+/// What was seen while the tool ran.
+#[derive(Default)]
+struct Seen {
+    running: BTreeSet<String>,
+    whole: bool,
+}
+
+/// Holds of every screen at any moment.
+fn look(pane: &Pane, seen: &mut Seen) {
+    let (screen, away) = (pane.screen(), pane.scrolled_away());
+    let shown = || format!("{}\n--- scrolled away:\n{}", screen.join("\n"), away.join("\n"));
+    assert!(
+        screen.iter().all(|line| line.chars().count() <= pane.width),
+        "wider than its terminal:\n{}",
+        shown()
+    );
+    let running: Vec<&String> = screen.iter().filter(|line| is_running(line)).collect();
+    let subjects: BTreeSet<&str> = running.iter().map(|line| subject(line)).collect();
+    assert_eq!(subjects.len(), running.len(), "a host has two lines:\n{}", shown());
+    let wholes = screen.iter().filter(|line| is_live(line) && !is_running(line)).count();
+    assert!(wholes <= 1, "drawn twice:\n{}", shown());
+    assert!(!away.iter().any(|line| is_live(line)), "left behind:\n{}", shown());
+    seen.running.extend(subjects.into_iter().map(str::to_owned));
+    seen.whole |= wholes > 0;
+}
+
+/// Runs it to its end with an eye on it.
+fn watched(lab: &Lab, args: &[&str], width: usize, code: i32) -> Pane {
+    let mut pane = Pane::open(lab, args, width);
+    let mut seen = Seen::default();
+    let ended = pane.watch(|pane| {
+        look(pane, &mut seen);
+        assert_eq!(pane.wrapped(), None, "a line goes on in the next row");
+    });
+    let all = pane.all();
+    assert_eq!(ended, code, "{}", all.join("\n"));
+    assert!(seen.whole && !seen.running.is_empty(), "nothing was seen of it while it ran");
+    assert!(!all.iter().any(|line| is_live(line)), "left behind:\n{}", all.join("\n"));
+    assert!(pane.cursor_is_shown());
+    pane
+}
+
+#[test]
+fn a_bootstrap_at_60_columns_and_ctrl_c() {
+    with_screens("screens::a_bootstrap_at_60_columns_and_ctrl_c", |lab, kept| {
+        let pane = watched(lab, &["bootstrap-cluster"], 60, 0);
+        kept.compare("bootstrap-60.txt", &pane);
+        drop(pane);
+
+        configure(lab, "maia", "environment.etc.other.text = \"\";");
+        let mut pane = Pane::open(lab, &["deploy", "maia"], 60);
+        let mut stopped = false;
+        let code = pane.watch(|pane| {
+            if !stopped && pane.screen().iter().any(|line| is_running(line) && line.contains("build ")) {
+                pane.type_keys("C-c");
+                stopped = true;
+            }
+        });
+        let all = pane.all();
+        assert_eq!((code, stopped), (130, true), "{}", all.join("\n"));
+        assert!(!all.iter().any(|line| is_live(line)), "left behind:\n{}", all.join("\n"));
+        assert!(pane.cursor_is_shown());
+    });
+}
+
+#[test]
+fn a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate() {
+    with_screens("screens::a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate", |lab, kept| {
+        let pane = watched(lab, &["bootstrap-cluster"], 80, 0);
+        kept.compare("bootstrap-80.txt", &pane);
+        picture::compare(&within(&kept.docs, "rehearse.svg"), &pane.all_in_colour());
+        drop(pane);
+
+        configure(lab, "maia", TROUBLE);
+        let pane = watched(lab, &["deploy", "maia", "--gate-timeout", "1"], 80, 7);
+        kept.compare("gate-80.txt", &pane);
+    });
+}
+
+#[test]
+fn a_bootstrap_at_200_columns_and_a_window_that_changes() {
+    with_screens("screens::a_bootstrap_at_200_columns_and_a_window_that_changes", |lab, kept| {
+        let pane = watched(lab, &["bootstrap-cluster"], 200, 0);
+        kept.compare("bootstrap-200.txt", &pane);
+        drop(pane);
+
+        configure(lab, "maia", "environment.etc.other.text = \"\";");
+        let mut pane = Pane::open(lab, &["deploy", "maia"], 200);
+        let mut widths = [70, 120, 60, 200, 61].iter().cycle();
+        let mut seen = Seen::default();
+        let code = pane.watch(|pane| {
+            pane.resize(*widths.next().expect("there is no end of them"));
+            // Between a change of the window and the next drawing, lines stand as the terminal wrapped them.
+            std::thread::sleep(std::time::Duration::from_millis(350));
+            look(pane, &mut seen);
+        });
+        pane.resize(200);
+        let all = pane.all();
+        assert_eq!(code, 0, "{}", all.join("\n"));
+        assert!(seen.whole);
+        assert!(!all.iter().any(|line| is_live(line)), "left behind:\n{}", all.join("\n"));
+        // Each step of the plan once, whatever the window was at that moment.
+        let settled: Vec<String> =
+            all.iter().filter(|line| is_settled(line)).map(|line| line.chars().take(28).collect()).collect();
+        let of_maia = |step: &str| {
+            settled.iter().filter(|line| **line == format!("  ✓ {:10}  {step:12}", "maia")).count()
+        };
+        let counts = ["connect", "activate", "boot default"].map(of_maia);
+        assert_eq!(counts, [1, 1, 1], "{}", all.join("\n"));
+    });
+}
