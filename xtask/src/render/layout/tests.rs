@@ -44,7 +44,9 @@ fn measured(board: &mut Board, step: &StepId, builds: Amount, paths: Amount, byt
 fn drawn(board: &Board, now: u64, look: &Look, expect: &Expect) {
     let lines = live(board, at(now), look);
     assert!(lines.iter().all(|line| measure_text_width(line) <= look.width), "{lines:#?}");
-    expect.assert_eq(&lines.join("\n"));
+    // A first line that is not indented: what is, in all lines, would be taken for that of this file.
+    let size = format!("{}x{}", look.width, look.height);
+    expect.assert_eq(&[&[size][..], &lines].concat().join("\n"));
 }
 
 fn two_hosts() -> Board {
@@ -71,6 +73,7 @@ fn two_hosts_at_any_width() {
         95,
         &look(79, 24),
         &expect![[r#"
+            79x24
               ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths
               ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
               ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
@@ -80,6 +83,7 @@ fn two_hosts_at_any_width() {
         95,
         &look(199, 50),
         &expect![[r#"
+            199x50
               ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://maia'...
               ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
               ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
@@ -89,6 +93,7 @@ fn two_hosts_at_any_width() {
         95,
         &look(59, 24),
         &expect![[r#"
+            59x24
               ⠋ maia        copy           1m25s  0.3/1.2 GiB
               ⠋ ocean       build          1m32s  2/7 builds
               ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
@@ -124,6 +129,7 @@ fn forty_hosts_fold_to_counts() {
         60,
         &look(79, 24),
         &expect![[r#"
+            79x24
               ⠋ node-40     copy            59 s  39/40 builds
               ⠋ node-39     build           58 s  38/40 builds
               ⠋ node-38     build           57 s  37/40 builds
@@ -142,6 +148,7 @@ fn forty_hosts_fold_to_counts() {
         60,
         &look(199, 24),
         &expect![[r#"
+            199x24
               ⠋ node-40     copy            59 s  39/40 builds
               ⠋ node-39     build           58 s  38/40 builds
               ⠋ node-38     build           57 s  37/40 builds
@@ -170,6 +177,7 @@ fn without_unicode_and_while_stopping() {
         95,
         &ascii,
         &expect![[r#"
+            119x24
               | maia        copy           1m25s  ##........  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://mai...
               | ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
               .................... 0/52 steps - build - 1m35s  stopping: hosts are put in order first - ctrl-C again ends at once"#]],
@@ -179,7 +187,7 @@ fn without_unicode_and_while_stopping() {
 #[test]
 fn what_settled_stays_readable() {
     let mut board = two_hosts();
-    let mut lines = Vec::new();
+    let mut lines = settled(&Settled::Stage("build".to_owned()), &board, &look(79, 24));
     let mut end = |step: &str, subject: &str, outcome: Outcome, milliseconds: u64| {
         let event = Event::StepFinished { step: id("build", subject, step), outcome, milliseconds };
         let settled_now = board.note(&event, at(95)).unwrap();
@@ -191,6 +199,7 @@ fn what_settled_stays_readable() {
     end("activate", "maia", Outcome::Skipped { reason: "it runs already".to_owned() }, 12);
     end("build", "maia", Outcome::Changed { detail: "maia-26.05 (6y1gywxr)".to_owned() }, 4_000_000);
     expect![[r#"
+        build
           ✓ maia        copy           1m23s  240 paths, 1.2 GiB
           ✗ ocean       build          1m32s  failed to build ocean: nixos-rebuild bui…
             │ building '/nix/store/abcdefghijklmnopqrstuvwxyz012345-linux-6.12.drv'...
