@@ -74,9 +74,9 @@ fn two_hosts_at_any_width() {
         &look(79, 24),
         &expect![[r#"
             79x24
-              ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths
+              ⠋ maia        copy           1m25s  ━━────────  0.3/1.2 GiB  12/240 paths
               ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
-              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ──────────────────── 0/52 steps · build · 1m35s"#]],
     );
     drawn(
         &two_hosts(),
@@ -84,9 +84,9 @@ fn two_hosts_at_any_width() {
         &look(199, 50),
         &expect![[r#"
             199x50
-              ⠋ maia        copy           1m25s  ██░░░░░░░░  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://maia'...
+              ⠋ maia        copy           1m25s  ━━────────  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://maia'...
               ⠋ ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
-              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ──────────────────── 0/52 steps · build · 1m35s"#]],
     );
     drawn(
         &two_hosts(),
@@ -96,7 +96,7 @@ fn two_hosts_at_any_width() {
             59x24
               ⠋ maia        copy           1m25s  0.3/1.2 GiB
               ⠋ ocean       build          1m32s  2/7 builds
-              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m35s"#]],
+              ──────────────────── 0/52 steps · build · 1m35s"#]],
     );
     // A terminal that nobody can read anything in, and no panic.
     for (width, height) in [(1, 1), (10, 2), (30, 3)] {
@@ -141,7 +141,7 @@ fn forty_hosts_fold_to_counts() {
               ⠋ node-32     build           51 s  31/40 builds
               ⠋ node-31     copy            50 s  30/40 builds
               … and 30 more: 20 build, 10 copy
-              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
+              ──────────────────── 0/52 steps · build · 1m00s"#]],
     );
     drawn(
         &board,
@@ -160,7 +160,7 @@ fn forty_hosts_fold_to_counts() {
               ⠋ node-32     build           51 s  31/40 builds
               ⠋ node-31     copy            50 s  30/40 builds
               … and 30 more: 20 build, 10 copy
-              ░░░░░░░░░░░░░░░░░░░░ 0/52 steps · build · 1m00s"#]],
+              ──────────────────── 0/52 steps · build · 1m00s"#]],
     );
     // All of them where there is room.
     assert_eq!(live(&board, at(60), &look(199, 84)).len(), 41);

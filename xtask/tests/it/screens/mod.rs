@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use expect_test::expect_file;
 use lab::Lab;
@@ -24,6 +25,10 @@ use crate::support::{configure, enter_lab, repository};
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
                        serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
+
+/// A unit that takes its time.
+const SLOW: &str = "systemd.services.slow = { wantedBy = [ \"multi-user.target\" ]; \
+                    serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/sleep 7\"; }; };";
 
 /// A lab, and folders of this repository, which the lab does not see: they were opened before it hid them.
 fn with_screens(test: &str, body: impl FnOnce(&Lab, &Kept)) {
@@ -80,11 +85,12 @@ fn look(pane: &Pane, seen: &mut Seen) {
 }
 
 /// Runs it to its end with an eye on it.
-fn watched(lab: &Lab, args: &[&str], width: usize, code: i32) -> Pane {
-    let mut pane = Pane::open(lab, args, width);
+fn watched(lab: &Lab, args: &[&str], size: (usize, usize), code: i32, mut also: impl FnMut(&Pane)) -> Pane {
+    let mut pane = Pane::open(lab, args, size);
     let mut seen = Seen::default();
     let ended = pane.watch(|pane| {
         look(pane, &mut seen);
+        also(pane);
         assert_eq!(pane.wrapped(), None, "a line goes on in the next row");
     });
     let all = pane.all();
@@ -98,12 +104,12 @@ fn watched(lab: &Lab, args: &[&str], width: usize, code: i32) -> Pane {
 #[test]
 fn a_bootstrap_at_60_columns_and_ctrl_c() {
     with_screens("screens::a_bootstrap_at_60_columns_and_ctrl_c", |lab, kept| {
-        let pane = watched(lab, &["bootstrap-cluster"], 60, 0);
+        let pane = watched(lab, &["bootstrap-cluster"], (60, 24), 0, |_| {});
         kept.compare("bootstrap-60.txt", &pane);
         drop(pane);
 
         configure(lab, "maia", "environment.etc.other.text = \"\";");
-        let mut pane = Pane::open(lab, &["deploy", "maia"], 60);
+        let mut pane = Pane::open(lab, &["deploy", "maia"], (60, 24));
         let mut stopped = false;
         let code = pane.watch(|pane| {
             if !stopped && pane.screen().iter().any(|line| is_running(line) && line.contains("build ")) {
@@ -121,13 +127,16 @@ fn a_bootstrap_at_60_columns_and_ctrl_c() {
 #[test]
 fn a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate() {
     with_screens("screens::a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate", |lab, kept| {
-        let pane = watched(lab, &["bootstrap-cluster"], 80, 0);
+        let (begun, mut frames) = (Instant::now(), Vec::new());
+        let mut film = |pane: &Pane| frames.push((begun.elapsed(), pane.in_colour()));
+        let pane = watched(lab, &["bootstrap-cluster"], (80, 44), 0, &mut film);
+        film(&pane);
         kept.compare("bootstrap-80.txt", &pane);
-        picture::compare(&within(&kept.docs, "rehearse.svg"), &pane.all_in_colour());
+        picture::compare(&within(&kept.docs, "rehearse.svg"), &frames);
         drop(pane);
 
         configure(lab, "maia", TROUBLE);
-        let pane = watched(lab, &["deploy", "maia", "--gate-timeout", "1"], 80, 7);
+        let pane = watched(lab, &["deploy", "maia", "--gate-timeout", "1"], (80, 24), 7, |_| {});
         kept.compare("gate-80.txt", &pane);
     });
 }
@@ -135,20 +144,25 @@ fn a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate() {
 #[test]
 fn a_bootstrap_at_200_columns_and_a_window_that_changes() {
     with_screens("screens::a_bootstrap_at_200_columns_and_a_window_that_changes", |lab, kept| {
-        let pane = watched(lab, &["bootstrap-cluster"], 200, 0);
+        let pane = watched(lab, &["bootstrap-cluster"], (200, 24), 0, |_| {});
         kept.compare("bootstrap-200.txt", &pane);
         drop(pane);
 
-        configure(lab, "maia", "environment.etc.other.text = \"\";");
-        let mut pane = Pane::open(lab, &["deploy", "maia"], 200);
-        let mut widths = [70, 120, 60, 200, 61].iter().cycle();
+        configure(lab, "maia", SLOW);
+        let mut pane = Pane::open(lab, &["deploy", "maia"], (200, 24));
+        let mut widths = [70, 120, 60, 200, 61].into_iter();
         let mut seen = Seen::default();
         let code = pane.watch(|pane| {
-            pane.resize(*widths.next().expect("there is no end of them"));
-            // Between a change of the window and the next drawing, lines stand as the terminal wrapped them.
-            std::thread::sleep(std::time::Duration::from_millis(350));
-            look(pane, &mut seen);
+            // While nothing else changes: what is on its way to the terminal when it wraps its lines anew was meant for
+            // those that were there.
+            let is_steady = pane.screen().iter().any(|line| is_running(line) && line.contains("activate "));
+            if is_steady && let Some(width) = widths.next() {
+                pane.resize(width);
+                std::thread::sleep(Duration::from_millis(700));
+                look(pane, &mut seen);
+            }
         });
+        assert_eq!(widths.next(), None, "it was over too soon");
         pane.resize(200);
         let all = pane.all();
         assert_eq!(code, 0, "{}", all.join("\n"));

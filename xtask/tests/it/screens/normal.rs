@@ -28,7 +28,7 @@ pub(crate) fn is_running(line: &str) -> bool {
 
 /// Any line that is drawn anew each time.
 pub(crate) fn is_live(line: &str) -> bool {
-    is_running(line) || (line.contains(" steps · ") && line.contains('░')) || line.contains(" more: ")
+    is_running(line) || (line.contains(" steps · ") && line.contains(['━', '─'])) || line.contains(" more: ")
 }
 
 /// Whose line it is.

@@ -22,8 +22,8 @@ pub(crate) struct Pane {
 }
 
 impl Pane {
-    /// The tool, on the lab's deployer, in a terminal of this width.
-    pub(crate) fn open(lab: &Lab, args: &[&str], width: usize) -> Self {
+    /// The tool, on the lab's deployer, in a terminal of this width and height.
+    pub(crate) fn open(lab: &Lab, args: &[&str], (width, height): (usize, usize)) -> Self {
         let argv = lab.deployer().xtask().args(args).argv();
         // What the test's own terminal is, if it has one, is of no concern.
         let own = |word: &&String| {
@@ -37,7 +37,7 @@ impl Pane {
             "trap : INT; printf '$ cargo xtask {shown}\\n'; {}; echo \"{END}$?]\"; exec sleep 1000",
             remote::quote_all(argv)
         );
-        let size = [width.to_string(), "24".to_owned()];
+        let size = [width.to_string(), height.to_string()];
         let folder = lab.deployer().repository();
         let new =
             ["new-session", "-d", "-s", "it", "-x", &size[0], "-y", &size[1], "-c", folder.to_str().unwrap()];
@@ -65,9 +65,10 @@ impl Pane {
         lines(&self.capture(&["-S", "-"]))
     }
 
-    /// The same with its colours, as escape sequences.
-    pub(crate) fn all_in_colour(&self) -> Vec<String> {
-        lines(&self.capture(&["-S", "-", "-e"]))
+    /// The screen with its colours, as escape sequences; without how the tool ended.
+    pub(crate) fn in_colour(&self) -> Vec<String> {
+        let lines = lines(&self.capture(&["-e"]));
+        lines.into_iter().filter(|line| !line.contains(END)).collect()
     }
 
     /// A line that did not fit and goes on in the next row.
