@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use expect_test::expect_file;
 use lab::Lab;
+use serde_json::Value;
 
 use self::normal::{is_live, is_running, is_settled, normal, subject};
 use self::pane::Pane;
-use crate::support::{configure, enter_lab, repository};
+use crate::support::{Clone, configure, edit, enter_lab, repository, run_at_terminal, xtask};
 
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -121,6 +122,9 @@ fn a_bootstrap_at_60_columns_and_ctrl_c() {
         assert_eq!((code, stopped), (130, true), "{}", all.join("\n"));
         assert!(!all.iter().any(|line| is_live(line)), "left behind:\n{}", all.join("\n"));
         assert!(pane.cursor_is_shown());
+        drop(pane);
+        what_nix_built_and_copied_is_told(lab);
+        a_terminal_gets_what_it_understands(lab);
     });
 }
 
@@ -177,4 +181,64 @@ fn a_bootstrap_at_200_columns_and_a_window_that_changes() {
         let counts = ["connect", "activate", "boot default"].map(of_maia);
         assert_eq!(counts, [1, 1, 1], "{}", all.join("\n"));
     });
+}
+
+/// As nix itself says, where the host builds and where this machine builds and copies.
+fn what_nix_built_and_copied_is_told(lab: &Lab) {
+    let built = last_amounts(lab, "build");
+    assert!(built[0].0 > 0 && built[0].0 == built[0].1, "builds: {built:?}");
+    assert!(built[1].0 > 0 && built[1].0 == built[1].1, "derivations copied to the host: {built:?}");
+    let fleet = lab.deployer().repository().join("hosts/fleet.toml");
+    let (at_home, here) = ("build_on = \"target\"\ntaints", "build_on = \"local\"\ntaints");
+    edit(&fleet, at_home, here);
+    configure(lab, "maia", "environment.etc.third.text = \"\";");
+    let copied = last_amounts(lab, "copy");
+    assert_eq!(copied[0], (0, 0));
+    for (done, expected) in &copied[1..] {
+        assert!(*done > 0 && done == expected, "paths and bytes: {copied:?}");
+    }
+}
+
+/// Builds, paths and bytes, each done and expected, as a deploy of maia told them last of this step.
+fn last_amounts(lab: &Lab, step: &str) -> [(u64, u64); 3] {
+    let events = xtask(lab, &["deploy", "maia", "--json"]).expect(0).stdout;
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_step = |event: &&Value| event["event"] == "step-amount" && event["step"] == step;
+    let told = events.iter().rfind(of_step).unwrap_or_else(|| panic!("no amounts of {step} in {events:#?}"));
+    let amount =
+        |name: &str| (told[name]["done"].as_u64().unwrap(), told[name]["expected"].as_u64().unwrap());
+    ["builds", "paths", "bytes"].map(amount)
+}
+
+/// Plain lines where nothing can be drawn anew; no colour where none is wanted, and all else as ever.
+fn a_terminal_gets_what_it_understands(lab: &Lab) {
+    let shown = |env: &str, flags: &[&str]| {
+        let argv = lab.deployer().xtask().args(flags).arg("verify").argv();
+        let mut argv: Vec<&str> =
+            argv.iter().map(String::as_str).filter(|word| !word.starts_with("TERM=")).collect();
+        argv.splice(2..2, env.split(' '));
+        run_at_terminal(&argv, &lab.deployer().repository(), &[], ("no question", "")).expect(0).stdout
+    };
+    let dumb = shown("TERM=dumb", &[]);
+    assert!(!dumb.contains('\x1b') && dumb.contains("done  maia  verify"), "{dumb:?}");
+    let (redraws, green) = ("\x1b[K", "\x1b[32m");
+    let plain = shown("TERM=xterm NO_COLOR=1", &[]);
+    assert!(plain.contains(redraws) && !plain.contains(green), "{plain:?}");
+    let coloured = shown("TERM=xterm NO_COLOR=1", &["--color", "always"]);
+    assert!(coloured.contains(redraws) && coloured.contains(green), "{coloured:?}");
+}
+
+#[test]
+fn colours_are_there_for_the_asking_and_not_in_a_pipe() {
+    let clone = Clone::new();
+    let is_coloured = |flags: &[&str], env: &[(&str, &str)]| {
+        let answer = clone.xtask_with(&[&["verify", "--dry-run"], flags].concat(), env).expect(0);
+        answer.stdout.contains("\x1b[")
+    };
+    assert!(!is_coloured(&[], &[]));
+    assert!(!is_coloured(&["--color", "auto"], &[("TERM", "xterm")]));
+    assert!(is_coloured(&["--color", "always"], &[]));
+    assert!(is_coloured(&["--color", "always"], &[("NO_COLOR", "1")]));
+    assert!(is_coloured(&[], &[("CLICOLOR_FORCE", "1")]));
+    assert!(!is_coloured(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
 }
