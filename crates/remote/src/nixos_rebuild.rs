@@ -136,3 +136,8 @@ pub fn probe_store_path() -> Cmd {
 pub fn knows_store_path(tail: &[String]) -> bool {
     tail.iter().any(|line| line.contains("cannot be used with"))
 }
+
+/// Is it what nixos-rebuild says at its end of the command that failed, long and of no use to whoever has read why?
+pub fn is_epilogue(line: &str) -> bool {
+    line.starts_with("Command '") && line.contains("' returned non-zero exit status ")
+}

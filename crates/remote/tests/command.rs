@@ -4,7 +4,9 @@ use std::path::Path;
 
 use expect_test::expect;
 use remote::nix::{OverrideInput, build_systems, flake_metadata, metadata_path, override_args};
-use remote::nixos_rebuild::{Action, Placement, Rebuild, Source, knows_store_path, probe_store_path};
+use remote::nixos_rebuild::{
+    Action, Placement, Rebuild, Source, is_epilogue, knows_store_path, probe_store_path,
+};
 use remote::{Cmd, quote_all};
 use secrecy::SecretSlice;
 
@@ -216,4 +218,16 @@ fn the_snapshot_is_the_path_in_the_metadata() {
     let good =
         r#"{"lastModified": 1, "locked": {"type": "path"}, "path": "/nix/store/x-source", "url": "path:/x"}"#;
     assert_eq!(metadata_path(good.as_bytes()).unwrap(), "/nix/store/x-source");
+}
+
+#[test]
+fn what_nixos_rebuild_says_of_its_own_command_is_known() {
+    for said in [
+        "Command 'nix build /nix/store/x.drv --json' returned non-zero exit status 1.",
+        "Command '['nix', 'eval']' returned non-zero exit status 1.",
+    ] {
+        assert!(is_epilogue(said));
+    }
+    assert!(!is_epilogue("error: builder for 'x' failed with exit code 1"));
+    assert!(!is_epilogue("x> Command not found"));
 }

@@ -124,7 +124,7 @@ impl Running {
         let line = console::strip_ansi_codes(line);
         // One line, whatever a tool thinks of terminals.
         let line: String = line.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
-        if line.trim().is_empty() {
+        if line.trim().is_empty() || remote::nixos_rebuild::is_epilogue(&line) {
             return;
         }
         if self.last.len() == KEPT {

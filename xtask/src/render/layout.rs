@@ -159,17 +159,16 @@ fn folded(board: &Board, room: usize, now: Duration, look: &Look) -> Vec<String>
 }
 
 fn whole(board: &Board, now: Duration, look: &Look) -> String {
+    let (dot, now) = (look.glyphs.dot, short_time(now));
+    if look.stopping {
+        let text = format!(
+            "  stopping {dot} hosts are put in order first; ctrl-C again ends it at once {dot} {now}"
+        );
+        return style(text).yellow().for_stderr().to_string();
+    }
     let amount = Amount { done: board.ended as u64, expected: board.steps as u64 };
-    let dot = look.glyphs.dot;
-    let text =
-        format!("{}/{} steps {dot} {} {dot} {}", board.ended, board.steps, board.stage, short_time(now));
-    let stopping = if look.stopping {
-        let text = format!("  stopping: hosts are put in order first {dot} ctrl-C again ends at once");
-        style(text).yellow().for_stderr().to_string()
-    } else {
-        String::new()
-    };
-    format!("  {} {}{stopping}", bar(amount, look.glyphs, 2 * BAR), dim(text))
+    let text = format!("{}/{} steps {dot} {} {dot} {now}", board.ended, board.steps, board.stage);
+    format!("  {} {}", bar(amount, look.glyphs, 2 * BAR), dim(text))
 }
 
 fn bar(amount: Amount, glyphs: Glyphs, width: usize) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
-use remote::nixos_rebuild::{Action, Placement, Rebuild, Source};
+use remote::nixos_rebuild::{self, Action, Placement, Rebuild, Source};
 use remote::{RunError, Said, nix};
 
 use super::{Built, Origin, Run, done, skipped, tell};
@@ -69,7 +69,8 @@ impl Run<'_> {
             .map_err(|error| {
                 let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
                     .to_owned();
-                let failure = Failure::from(error);
+                let mut failure = Failure::from(error);
+                failure.tail.retain(|line| !nixos_rebuild::is_epilogue(line));
                 let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
                 failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
             })?;

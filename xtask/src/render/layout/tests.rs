@@ -180,7 +180,7 @@ fn without_unicode_and_while_stopping() {
             119x24
               | maia        copy           1m25s  ##........  0.3/1.2 GiB  12/240 paths  copying path 'glibc-2.40' to 'ssh://mai...
               | ocean       build          1m32s  2/7 builds  building 'linux-6.12.drv'...
-              .................... 0/52 steps - build - 1m35s  stopping: hosts are put in order first - ctrl-C again ends at once"#]],
+              stopping - hosts are put in order first; ctrl-C again ends it at once - 1m35s"#]],
     );
 }
 
