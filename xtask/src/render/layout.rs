@@ -69,7 +69,8 @@ pub(super) fn settled(line: &Settled, board: &Board, look: &Look) -> Vec<String>
             };
             let head = head(board, &step.subject, &step.step, *elapsed, look);
             let mut lines = vec![format!("  {} {head}  {}{built}", mark.for_stderr(), text.for_stderr())];
-            lines.extend(tail.iter().map(|line| format!("    {} {}", dim(glyphs.output), dim(line))));
+            let told = tail.iter().map(|line| dim(without_hashes(line)));
+            lines.extend(told.map(|line| format!("    {} {line}", dim(glyphs.output))));
             lines
         }
     };

@@ -27,6 +27,11 @@ use crate::support::{Clone, configure, edit, enter_lab, repository, run_at_termi
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
                        serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
 
+/// A build that goes wrong, slowly enough to be seen.
+const BROKEN: &str = "environment.etc.wrong.source = derivation { name = \"wrong\"; system = \"x86_64-linux\"; \
+                      builder = \"/bin/sh\"; args = [ \"-c\" \"for part in $(/usr/bin/seq 25); do echo compiling part $part; \
+                      /bin/sleep 0.03; done; echo it went wrong >&2; exit 1\" ]; };";
+
 /// A unit that takes its time.
 const SLOW: &str = "systemd.services.slow = { wantedBy = [ \"multi-user.target\" ]; \
                     serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/sleep 7\"; }; };";
@@ -129,8 +134,8 @@ fn a_bootstrap_at_60_columns_and_ctrl_c() {
 }
 
 #[test]
-fn a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate() {
-    with_screens("screens::a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate", |lab, kept| {
+fn a_bootstrap_at_80_columns_and_what_fails() {
+    with_screens("screens::a_bootstrap_at_80_columns_and_what_fails", |lab, kept| {
         let (begun, mut frames) = (Instant::now(), Vec::new());
         let mut film = |pane: &Pane| frames.push((begun.elapsed(), pane.in_colour()));
         let pane = watched(lab, &["bootstrap-cluster"], (80, 44), 0, &mut film);
@@ -142,6 +147,12 @@ fn a_bootstrap_at_80_columns_and_a_host_that_fails_its_gate() {
         configure(lab, "maia", TROUBLE);
         let pane = watched(lab, &["deploy", "maia", "--gate-timeout", "1"], (80, 24), 7, |_| {});
         kept.compare("gate-80.txt", &pane);
+        drop(pane);
+
+        configure(lab, "maia", BROKEN);
+        let pane = watched(lab, &["deploy", "maia"], (80, 24), 5, |_| {});
+        // Its long lines whole: where they go on in the next row is up to the hashes in them.
+        expect_file![within(&kept.screens, "build-80.txt")].assert_eq(&normal(&pane.joined()));
     });
 }
 

@@ -37,10 +37,19 @@ pub(crate) fn subject(line: &str) -> &str {
 }
 
 fn without_numbers(line: &str) -> String {
-    let mut text = line.to_owned();
-    text = times(&text);
-    text = hashes(&text);
-    counts(&text)
+    counts(&hashes(&times(&store_paths(line))))
+}
+
+/// `/nix/store/…-wrong.drv`
+fn store_paths(line: &str) -> String {
+    let mut parts = line.split("/nix/store/");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hash = part.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let shown = if hash == 32 { format!("{}{}", "#".repeat(32), &part[32..]) } else { part.to_owned() };
+        out += &format!("/nix/store/{shown}");
+    }
+    out
 }
 
 /// `    0.4 s` and `     12 s` become `      T s`.

@@ -65,6 +65,11 @@ impl Pane {
         lines(&self.capture(&["-S", "-"]))
     }
 
+    /// The same with each line that goes on in the next row as one.
+    pub(crate) fn joined(&self) -> Vec<String> {
+        lines(&self.capture(&["-S", "-", "-J"]))
+    }
+
     /// The screen with its colours, as escape sequences; without how the tool ended.
     pub(crate) fn in_colour(&self) -> Vec<String> {
         let lines = lines(&self.capture(&["-e"]));
