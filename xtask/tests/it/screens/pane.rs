@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab::Lab;
 
+use super::normal::{is_live, is_settled};
 use crate::support::{Answer, run};
 
 const LOOK: Duration = Duration::from_millis(150);
@@ -76,9 +77,11 @@ impl Pane {
         lines.into_iter().filter(|line| !line.contains(END)).collect()
     }
 
-    /// A line that did not fit and goes on in the next row.
+    /// A line of a step, or of all of them, that did not fit and goes on in the next row.
     pub(crate) fn wrapped(&self) -> Option<String> {
-        lines(&self.capture(&["-J"])).into_iter().find(|line| line.chars().count() > self.width)
+        let of_a_step = |line: &String| is_settled(line) || line.starts_with("  ✗ ") || is_live(line);
+        let joined = lines(&self.capture(&["-J"])).into_iter();
+        joined.filter(of_a_step).find(|line| line.chars().count() > self.width)
     }
 
     pub(crate) fn resize(&mut self, width: usize) {
