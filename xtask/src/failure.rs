@@ -7,6 +7,8 @@ use console::style;
 use remote::RunError;
 use remote::ssh::ConnectError;
 
+use crate::render::github;
+
 /// What kind of failure, which is its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -105,7 +107,9 @@ impl Failure {
 
     /// Prints it and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        if !self.told {
+        if !self.told && github::on_runner() {
+            github::refused(self);
+        } else if !self.told {
             eprint!("{}", self.block());
         }
         ExitCode::from(self.kind as u8)

@@ -7,7 +7,7 @@
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($line)*);
+        let _ = writeln!(std::io::stdout(), "{}", $crate::render::github::said(format!($($line)*)));
     }};
 }
 
@@ -17,6 +17,7 @@ mod cli;
 mod command;
 mod doctor;
 mod failure;
+mod graph;
 mod host_key;
 mod identity;
 mod journal;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => command::verify::run(&cli.global, args),
         Command::Doctor(args) => command::doctor::run(&cli.global, args),
         Command::Check => command::check::run(&cli.global),
+        Command::Graph(args) => command::graph::run(&cli.global, args),
         Command::Kubeconfig(args) => command::kubeconfig::run(&cli.global, args),
         Command::Node(args) => command::node::run(&cli.global, args),
         Command::Init(args) => command::init::run(&cli.global, args),

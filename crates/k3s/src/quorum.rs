@@ -1,4 +1,4 @@
-//! Can etcd do without one of its members for a while?
+//! Can etcd do without one of its members, for a while or for ever?
 
 /// A server, as a member of etcd or about to be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,19 @@ pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
     Err(lines)
 }
 
+/// Why etcd could not let one of its members go, if it could not: it decides by a majority, of all of them to let one go, and
+/// from then on of those that stay. `staying` says who of them is Ready.
+pub fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
+    let well = staying.iter().filter(|is_ready| **is_ready).count();
+    let majority = |members: usize| members / 2 + 1;
+    let (members, then) = (staying.len() + 1, majority(staying.len()));
+    let now = majority(members);
+    if well + usize::from(leaves_ready) < now {
+        return Some(format!("etcd needs {now} of its {members} members to let one go"));
+    }
+    (well < then).then(|| format!("etcd would need {then} of them"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +106,19 @@ mod tests {
         assert!(told("ocean", "ocean reef!").starts_with("refused"));
         // A member without a vote counts for nothing.
         assert_eq!(told("atoll", "ocean reef atoll?"), "2 of 2 voting members remain, 2 are needed");
+    }
+
+    #[test]
+    fn etcd_can_decide_before_and_after() {
+        let cannot = |leaves, staying: &[bool]| undecidable(leaves, staying).is_some();
+        assert!(
+            !cannot(true, &[true]) && !cannot(true, &[true, true]) && !cannot(true, &[true, true, false])
+        );
+        // The one that is down may go: the others are a majority, now and then.
+        assert!(!cannot(false, &[true, true]) && !cannot(false, &[true, true, true]));
+        // Two members decide nothing without each other; of three, one that is well is not enough.
+        assert!(cannot(false, &[true]) && cannot(true, &[false]));
+        assert!(cannot(true, &[true, false]) && cannot(false, &[true, false]));
+        assert!(cannot(true, &[true, true, false, false]));
     }
 }

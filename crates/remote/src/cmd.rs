@@ -30,7 +30,6 @@ pub struct Cmd {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Stdin,
     pub(crate) timeout: Duration,
-    pub(crate) has_terminal: bool,
     pub(crate) nix_log: Option<NixLog>,
     label: Option<String>,
 }
@@ -48,7 +47,6 @@ impl Cmd {
             dir: None,
             stdin: Stdin::Null,
             timeout: Self::DEFAULT_TIMEOUT,
-            has_terminal: true,
             nix_log: None,
             label: None,
         }
@@ -100,13 +98,6 @@ impl Cmd {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
-        self
-    }
-
-    /// Keeps it from our terminal: a program that asks there for a password reads standard input instead.
-    #[must_use]
-    pub fn without_terminal(mut self) -> Self {
-        self.has_terminal = false;
         self
     }
 

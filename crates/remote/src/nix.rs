@@ -2,7 +2,7 @@
 //!
 //! Each call names the features it needs, so that it works on a machine whose nix.conf does not enable flakes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,21 +43,45 @@ pub fn flake_metadata(repository: &Path, overrides: &[OverrideInput]) -> Cmd {
         .label("nix flake metadata")
 }
 
-/// Builds the systems of these hosts in this machine's store, as many as can be built.
-pub fn build_systems<'a>(
+/// A system that was evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct System {
+    /// How it is built: a path of this machine's store.
+    pub derivation: String,
+    /// What comes of it.
+    pub path: String,
+}
+
+/// Evaluates the systems of these hosts, in one evaluation: see [`parse_systems`]. They come by their names, since a host's
+/// own name may be another than its configuration's.
+pub fn systems<'a>(
     reference: &str,
     hosts: impl Iterator<Item = &'a str>,
     overrides: &[OverrideInput],
 ) -> Cmd {
-    let system = |host| format!("{reference}#nixosConfigurations.\"{host}\".config.system.build.toplevel");
+    let names: Vec<String> = hosts.map(|host| format!("\"{host}\"")).collect();
+    // Not by its own names: what has an `outPath` is that path to `--json`.
+    let value = "let it = all.${name}.config.system.build.toplevel; in { derivation = it.drvPath; path = it.outPath; }";
+    let list = format!("map (name: {{ inherit name; value = {value}; }}) [ {} ]", names.join(" "));
     Cmd::new("nix")
         .args(FEATURES)
-        .args(["build", "--no-link", "--keep-going"])
+        .args(["eval", "--json"])
         .args(override_args(overrides))
-        .args(hosts.map(system))
-        .nix_log(NixLog::default())
-        .timeout(BUILD_TIMEOUT)
-        .label("nix build")
+        .arg(format!("{reference}#nixosConfigurations"))
+        .args(["--apply", &format!("all: builtins.listToAttrs ({list})")])
+        .timeout(EVALUATION_TIMEOUT)
+        .label("nix eval")
+}
+
+/// The answer of [`systems`], by host; `None` if it is none.
+pub fn parse_systems(json: &[u8]) -> Option<BTreeMap<String, System>> {
+    serde_json::from_slice(json).ok()
+}
+
+/// Builds these derivations in this machine's store, as many as can be built.
+pub fn realise<'a>(derivations: impl Iterator<Item = &'a str>) -> Cmd {
+    let cmd = Cmd::new("nix-store").args(["--realise", "--keep-going"]).args(derivations);
+    cmd.nix_log(NixLog::default()).timeout(BUILD_TIMEOUT)
 }
 
 /// The store path in the answer of [`flake_metadata`].
@@ -72,13 +96,7 @@ pub fn metadata_path(json: &[u8]) -> Result<String, serde_json::Error> {
     serde_json::from_slice::<Metadata>(json).map(|metadata| metadata.path)
 }
 
-/// The closure of a path of this machine's store, a path a line.
-pub fn requisites(path: &str) -> Cmd {
-    let argv = requisites_argv(path);
-    Cmd::new(argv[0]).args(&argv[1..])
-}
-
-/// The same, to be run anywhere.
+/// The closure of a path, a path a line; to be run anywhere.
 pub fn requisites_argv(path: &str) -> [&str; 4] {
     ["nix-store", "--query", "--requisites", path]
 }
@@ -89,15 +107,18 @@ pub fn closure_sizes_argv<'a>(paths: &[&'a str]) -> Vec<&'a str> {
     nix.chain(["path-info", "--closure-size"]).chain(paths.iter().copied()).collect()
 }
 
-/// The size of each path as an archive, in bytes, a number a line.
-pub fn sizes(paths: &[String]) -> Cmd {
-    Cmd::new("nix-store").args(["--query", "--size"]).args(paths)
+/// The closure of a path of this machine's store, each path with its size as an archive in bytes: see [`parse_sizes`].
+pub fn closure(path: &str) -> Cmd {
+    Cmd::new("nix").args(FEATURES).args(["path-info", "--recursive", "--size", path]).label("nix path-info")
 }
 
-/// The answers of [`sizes`], each with its path.
-pub fn sizes_of(paths: &[String], lines: &str) -> HashMap<String, u64> {
-    let sizes = lines.lines().filter_map(|line| line.trim().parse().ok());
-    paths.iter().cloned().zip(sizes).collect()
+/// The answer of [`closure`].
+pub fn parse_sizes(lines: &str) -> BTreeMap<String, u64> {
+    let line = |line: &str| {
+        let (path, size) = line.split_once(char::is_whitespace)?;
+        Some((path.to_owned(), size.trim().parse().ok()?))
+    };
+    lines.lines().filter_map(line).collect()
 }
 
 /// Copies a path with all that it refers to, where `to` (`user@address`) lacks it. `sizes` of what it lacks, in bytes.

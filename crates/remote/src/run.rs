@@ -247,7 +247,7 @@ impl Cmd {
     }
 
     fn expression(&self, stdin: Option<io::PipeReader>) -> io::Result<duct::Expression> {
-        let expression = if self.has_terminal { self.in_own_group() } else { self.in_own_session() };
+        let expression = self.in_own_group();
         let expression = match (stdin, &self.stdin) {
             (Some(pipe), _) => expression.stdin_file(pipe),
             (None, Stdin::Null) => expression.stdin_null(),
@@ -266,12 +266,6 @@ impl Cmd {
             command.process_group(0);
             Ok(())
         })
-    }
-
-    /// The same, with no terminal to ask at. As it leads no group yet, setsid becomes the program and forks nothing.
-    #[expect(clippy::disallowed_methods, reason = "the one place where processes start")]
-    fn in_own_session(&self) -> duct::Expression {
-        duct::cmd("setsid", std::iter::once(&self.program).chain(&self.args)).unchecked()
     }
 
     fn surroundings(&self, expression: &duct::Expression) -> duct::Expression {

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use expect_test::expect;
-use remote::nix::{OverrideInput, build_systems, flake_metadata, metadata_path, override_args};
-use remote::nixos_rebuild::{
-    Action, Placement, Rebuild, Source, is_epilogue, knows_store_path, probe_store_path,
+use remote::nix::{
+    OverrideInput, flake_metadata, metadata_path, override_args, parse_sizes, parse_systems, realise, systems,
 };
+use remote::nixos_rebuild::{Build, Placement, is_epilogue};
 use remote::{Cmd, quote_all};
 use secrecy::SecretSlice;
 
@@ -56,7 +56,7 @@ fn a_command_is_called_by_its_first_words_or_its_label() {
     }
 }
 
-/// One line a command; `build` of a store path is left out, since nixos-rebuild refuses it.
+/// One line a placement.
 #[test]
 fn every_nixos_rebuild_has_its_exact_argv() {
     let place = |target: Option<&str>, builder: Option<&str>| Placement {
@@ -64,8 +64,7 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         builder: builder.map(str::to_owned),
     };
     let (ocean, maia) = (Some("root@ocean"), Some("root@maia"));
-    let flake = Source::Flake { reference: "/nix/store/x-source".into(), name: "maia".into() };
-    let store_path = Source::StorePath("/nix/store/y-nixos".into());
+    let (reference, name, dir) = ("/nix/store/x-source", "maia", Path::new("/tmp"));
     let mut lines = String::new();
     for (title, placement) in [
         ("all here", place(None, None)),
@@ -74,110 +73,38 @@ fn every_nixos_rebuild_has_its_exact_argv() {
         ("built on another host", place(maia, ocean)),
         ("built on another host for here", place(None, ocean)),
     ] {
-        lines += &format!("# {title}\n");
-        for action in [Action::Build, Action::Test, Action::Boot, Action::DryActivate] {
-            for source in [&flake, &store_path] {
-                if action == Action::Build && *source == store_path {
-                    continue;
-                }
-                let rebuild = Rebuild {
-                    action,
-                    source,
-                    placement: &placement,
-                    overrides: &[],
-                    ssh_options: &[],
-                    sudo: None,
-                    dir: Path::new("/tmp"),
-                };
-                lines += &format!("{}\n", rebuild.command());
-            }
-        }
+        let build = Build { reference, name, placement: &placement, overrides: &[], ssh_options: &[], dir };
+        lines += &format!("# {title}\n{}\n", build.command());
     }
     expect![[r#"
         # all here
         nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link
-        nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec
-        nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec
-        nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec
-        nixos-rebuild boot --store-path /nix/store/y-nixos --no-reexec
-        nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec
-        nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec
         # built here
         nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link --target-host root@maia
-        nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
-        nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --target-host root@maia
-        nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
-        nixos-rebuild boot --store-path /nix/store/y-nixos --no-reexec --target-host root@maia
-        nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --target-host root@maia
-        nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --target-host root@maia
         # built on the target
         nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@maia --target-host root@maia
-        nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
-        nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@maia --target-host root@maia
-        nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
-        nixos-rebuild boot --store-path /nix/store/y-nixos --no-reexec --build-host root@maia --target-host root@maia
-        nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --build-host root@maia --target-host root@maia
-        nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --build-host root@maia --target-host root@maia
         # built on another host
         nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean --target-host root@maia
-        nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
-        nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean --target-host root@maia
-        nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
-        nixos-rebuild boot --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean --target-host root@maia
-        nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean --target-host root@maia
-        nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean --target-host root@maia
         # built on another host for here
         nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean
-        nixos-rebuild test --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean
-        nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean
-        nixos-rebuild boot --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean
-        nixos-rebuild boot --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean
-        nixos-rebuild dry-activate --flake '/nix/store/x-source#maia' --no-reexec --build-host root@ocean
-        nixos-rebuild dry-activate --store-path /nix/store/y-nixos --no-reexec --build-host root@ocean
-    "#]].assert_eq(&lines);
+    "#]]
+    .assert_eq(&lines);
 }
 
 #[test]
 fn nixos_rebuild_gets_the_overrides_of_a_flake_and_the_options_of_every_ssh() {
-    let options = ["-o", "BatchMode=yes", "-o", "ControlPath=/tmp/x/%C"].map(str::to_owned);
-    let placement = Placement { target: Some("root@[fd00::5]".into()), builder: None };
-    let command = |source: &Source, ssh_options: &[String]| {
-        let action = Action::Test;
-        let overrides = &overrides();
-        let dir = Path::new("/tmp");
-        Rebuild { action, source, placement: &placement, overrides, ssh_options, sudo: None, dir }.command()
-    };
-    let flake = Source::Flake { reference: "/nix/store/x-source".into(), name: "maia".into() };
-    let store_path = Source::StorePath("/nix/store/y-nixos".into());
+    let ssh_options = &["-o", "BatchMode=yes", "-o", "ControlPath=/tmp/x/%C"].map(str::to_owned);
+    let placement = &Placement { target: Some("root@[fd00::5]".into()), builder: None };
+    let (reference, name, dir) = ("/nix/store/x-source", "maia", Path::new("/tmp"));
+    let build = Build { reference, name, placement, overrides: &overrides(), ssh_options, dir };
     assert_eq!(
-        command(&flake, &options).to_string(),
-        "NIX_SSHOPTS='-o BatchMode=yes -o ControlPath=/tmp/x/%C' nixos-rebuild test \
+        build.command().to_string(),
+        "NIX_SSHOPTS='-o BatchMode=yes -o ControlPath=/tmp/x/%C' nixos-rebuild build \
          --flake '/nix/store/x-source#maia' --override-input nixpkgs path:/lab/nixpkgs \
-         --override-input agenix 'path:/with space' --no-reexec --target-host 'root@[fd00::5]'"
+         --override-input agenix 'path:/with space' --log-format internal-json --no-link \
+         --target-host 'root@[fd00::5]'"
     );
-    assert_eq!(
-        command(&store_path, &[]).to_string(),
-        "nixos-rebuild test --store-path /nix/store/y-nixos --no-reexec --target-host 'root@[fd00::5]'"
-    );
-    assert_eq!(command(&flake, &options).name(), "nixos-rebuild test");
-}
-
-#[test]
-fn nixos_rebuild_knows_a_store_path_if_it_says_what_excludes_it() {
-    assert_eq!(probe_store_path().to_string(), "nixos-rebuild build --store-path /nonexistent");
-    let cases: [(&[&str], bool); 4] = [
-        (&[], false),
-        (&["nixos-rebuild: error: unrecognized arguments: --store-path /nonexistent"], false),
-        (
-            &["usage: nixos-rebuild […]", "nixos-rebuild: error: --store-path cannot be used with 'build'"],
-            true,
-        ),
-        (&["bash: nixos-rebuild: command not found"], false),
-    ];
-    for (tail, known) in cases {
-        let tail: Vec<String> = tail.iter().map(|line| (*line).to_owned()).collect();
-        assert_eq!(knows_store_path(&tail), known, "{tail:?}");
-    }
+    assert_eq!(build.command().name(), "nixos-rebuild build");
 }
 
 #[test]
@@ -199,14 +126,28 @@ fn a_snapshot_is_asked_for_whatever_nix_conf_enables() {
 }
 
 #[test]
-fn several_systems_are_built_by_one_command() {
-    let cmd = build_systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
-    let expected = "nix --extra-experimental-features 'nix-command flakes' build --no-link --keep-going \
-                    --override-input nixpkgs path:/lab/nixpkgs \
-                    '/nix/store/x-source#nixosConfigurations.\"ocean\".config.system.build.toplevel' \
-                    '/nix/store/x-source#nixosConfigurations.\"maia\".config.system.build.toplevel' \
-                    --log-format internal-json";
-    assert_eq!(cmd.to_string(), expected);
+fn several_systems_are_evaluated_by_one_command_and_come_by_their_names() {
+    let cmd = systems("/nix/store/x-source", ["ocean", "maia"].into_iter(), &overrides()[..1]);
+    expect![[r#"
+        nix --extra-experimental-features 'nix-command flakes' eval --json --override-input nixpkgs path:/lab/nixpkgs '/nix/store/x-source#nixosConfigurations' --apply 'all: builtins.listToAttrs (map (name: { inherit name; value = let it = all.${name}.config.system.build.toplevel; in { derivation = it.drvPath; path = it.outPath; }; }) [ "ocean" "maia" ])'
+    "#]]
+    .assert_eq(&format!("{cmd}\n"));
+    let answer = br#"{"maia":{"derivation":"/nix/store/m.drv","path":"/nix/store/m"},
+                      "ocean":{"derivation":"/nix/store/o.drv","path":"/nix/store/o"}}"#;
+    let systems = parse_systems(answer).unwrap();
+    assert_eq!((systems["maia"].path.as_str(), systems.len()), ("/nix/store/m", 2));
+    assert_eq!(
+        realise(systems.values().map(|system| system.derivation.as_str())).to_string(),
+        "nix-store --realise --keep-going /nix/store/m.drv /nix/store/o.drv --log-format internal-json"
+    );
+    assert_eq!(parse_systems(b"error: attribute missing"), None);
+}
+
+#[test]
+fn a_closure_comes_with_its_sizes() {
+    let lines = "/nix/store/a-glibc\t     1234\n/nix/store/b-system\t  5\n";
+    let sizes: Vec<_> = parse_sizes(lines).into_iter().collect();
+    assert_eq!(sizes, [("/nix/store/a-glibc".to_owned(), 1234), ("/nix/store/b-system".to_owned(), 5)]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{Result, median};
 
 const FOLDER: &str = "/opt/counted";
 const LOG: &str = "/tmp/started";
-const PROGRAMS: [&str; 7] = ["git", "nix", "nix-copy-closure", "nix-store", "nixos-rebuild", "setsid", "ssh"];
+const PROGRAMS: [&str; 6] = ["git", "nix", "nix-copy-closure", "nix-store", "nixos-rebuild", "ssh"];
 
 /// Which part of the whole time somebody waited for a gate.
 pub(crate) fn share_of_gates(events: &str) -> f64 {

@@ -1,6 +1,7 @@
 //! The command line as clap sees it.
 
 mod arguments;
+mod graph;
 mod node;
 mod secrets;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use arguments::{
     Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Rehearse, Role, Rollback, Status, Test,
 };
+pub(crate) use graph::{Format, Graph};
 pub(crate) use node::{Node, NodeAdd, NodeCommand, NodePin, NodeRemove};
 pub(crate) use secrets::{
     Content, Rekey, Secrets, SecretsCommand, TokenCommand, TokenOf, TokenRotate, TokenSync,
@@ -168,6 +170,13 @@ Examples:
     Doctor(Doctor),
     /// Check fleet.toml, secrets.nix and the secrets' recipients, offline and without a key
     Check,
+    /// A picture of the fleet: who joins whom, who is built where, who can read which secret; offline and keyless
+    #[command(after_help = "\
+Examples:
+  cargo xtask graph                           for a Markdown file, in a fenced block named mermaid
+  cargo xtask graph --out fleet.svg
+  cargo xtask graph --format dot | dot -Tpdf -o fleet.pdf")]
+    Graph(Graph),
     /// Fetch the cluster's kubeconfig, with the server's address and the cluster's name in it
     ///
     /// Written to .kube/HOST.yml for its owner alone, with a link to it from ~/.kube/config.HOST.yml. It holds a private key.

@@ -6,6 +6,7 @@ use fleet::Fleet;
 use crate::access;
 use crate::cli::Global;
 use crate::failure::{Failure, Kind, Result};
+use crate::render::github;
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, is_token, secret};
 
 /// One thing that was looked at.
@@ -33,12 +34,17 @@ pub(crate) fn run(global: &Global) -> Result<()> {
         }),
     }
     print(global, &checked);
-    if let Some(advice) = advice {
-        eprintln!("warning: {advice}");
+    if github::on_runner() {
+        annotate(&checked);
+    }
+    match advice {
+        Some(advice) if github::on_runner() => github::warn(&advice),
+        Some(advice) => eprintln!("warning: {advice}"),
+        None => {}
     }
     match checked.iter().filter(|checked| checked.result.is_err()).count() {
         0 => Ok(()),
-        _ if global.json => Err(Failure::told(Kind::Configuration)),
+        _ if global.json || github::on_runner() => Err(Failure::told(Kind::Configuration)),
         1 => Err(Failure::configuration("one check failed")),
         failed => Err(Failure::configuration(format!("{failed} checks failed"))),
     }
@@ -69,6 +75,14 @@ fn print(global: &Global, checked: &[Checked]) {
             }
         }
     }
+}
+
+fn annotate(checked: &[Checked]) {
+    let finding = |checked: &'_ Checked| {
+        let (text, hint) = checked.result.as_ref().err()?;
+        Some(github::Finding { subject: checked.subject.clone(), text: text.clone(), hint: hint.clone() })
+    };
+    github::found(&checked.iter().filter_map(finding).collect::<Vec<_>>());
 }
 
 fn check_host(repository: &Repository, host: &fleet::Host) -> Checked {

@@ -12,7 +12,7 @@ use remote::ssh::Session;
 use crate::ask::Asker;
 use crate::cli::{Global, Logs};
 use crate::failure::{Failure, Kind, Result};
-use crate::render::Terminal;
+use crate::render::{Terminal, github};
 use crate::repository::Repository;
 
 pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
@@ -31,6 +31,8 @@ pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
         None => k3s_unit(&session)?,
     };
     let argv = argv(args, &unit, global.json);
+    // A journal is the host's words.
+    let _silence = github::silence()?;
     // Past the standard library's lines: what comes is shown as it comes.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let result =

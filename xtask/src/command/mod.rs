@@ -4,6 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod check;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
+pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod logs;

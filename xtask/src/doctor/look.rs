@@ -121,7 +121,8 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
             return Ok(Way::None);
         }
         let input = SecretSlice::from(ca.clone().into_bytes());
-        let said = session.run_with_input(["sh", "-c", PROBE, "sh", AGENT_SECRET, &address], input)?;
+        let probe = format!("{}{PROBE}", k3s::login::PASSWORD_OF);
+        let said = session.run_with_input(["sh", "-c", &probe, "sh", AGENT_SECRET, &address], input)?;
         Ok(Way::FromAgent(read::probe(&said.text(), &address)))
     });
     for (name, way) in hosts.iter().map(|host| host.name.clone()).zip(said) {

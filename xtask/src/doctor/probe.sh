@@ -3,7 +3,7 @@
 # The password reaches curl on its standard input, as a line of its configuration: it is in no argv and in no environment.
 export LC_ALL=C
 ask() { curl --disable --noproxy "*" --silent --show-error --connect-timeout 4 --max-time 8 --output /dev/null --write-out '%{http_code}\n' "$@" 2>&1; }
-password() { tr -d '[:space:]' < "$1" | sed -E 's/^K10[^:]*::(server|node)://; s/["\\]/\\&/g'; }
+password() { password_of "$(tr -d '[:space:]' < "$1")" | sed 's/["\\]/\\&/g'; }
 
 echo '== reach'
 ask --insecure "https://$2/ping"

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use pipeline::{Event, Report};
 
-use super::Renderer;
+use super::{Renderer, github};
 use crate::failure::Failure;
 use crate::playbook::Plan;
 
@@ -14,12 +14,12 @@ impl Renderer for Json {
     fn event(&mut self, event: &Event) {
         let line = serde_json::to_string(event).expect("events are plain data");
         // A reader that has gone away ends nobody's deploy.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        let _ = writeln!(std::io::stdout(), "{}", github::said(line));
     }
 
     fn report(&mut self, _plan: &Plan, report: &Report<Failure>) {
         for failure in &report.failures {
-            let _ = writeln!(std::io::stdout(), "{}", failure_event(failure));
+            let _ = writeln!(std::io::stdout(), "{}", github::said(failure_event(failure).to_string()));
         }
     }
 }

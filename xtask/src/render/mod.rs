@@ -1,6 +1,7 @@
 //! What a person, or a program, sees of a run. Renderers draw events; they decide nothing.
 
 mod board;
+pub(crate) mod github;
 mod glyphs;
 mod json;
 mod layout;
@@ -38,9 +39,11 @@ pub(crate) fn colour(when: Color) {
     }
 }
 
-/// JSON where asked for; live lines on a terminal that can draw them; else plain lines.
+/// What a CI runner understands, on one; JSON where asked for; live lines on a terminal that can draw them; else plain lines.
 pub(crate) fn renderer(global: &Global, terminal: &Terminal) -> Box<dyn Renderer> {
-    if global.json {
+    if github::on_runner() {
+        Box::new(github::Github::new(global))
+    } else if global.json {
         Box::new(json::Json)
     } else if Terminal::can_draw() && !global.verbose {
         Box::new(live::Live::new(terminal))

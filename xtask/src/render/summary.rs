@@ -20,19 +20,21 @@ pub(super) fn time(duration: Duration) -> String {
 }
 
 pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
+    let mut text = table(plan, report);
+    for failure in &report.failures {
+        let _ = write!(text, "\n{}", failure.error.block());
+    }
+    text
+}
+
+/// A row for each subject, and the verdict.
+pub(super) fn table(plan: &Plan, report: &Report<Failure>) -> String {
     // A row has its line, as wide as the terminal is; without one nothing is cut.
     let room = Term::stderr().size_checked().map_or(usize::MAX, |(_, width)| width.into());
     let mut text = String::new();
-    let mut subjects: Vec<&str> = Vec::new();
-    for (_, track, _) in plan.steps() {
-        if !subjects.contains(&track.subject.as_str()) {
-            subjects.push(&track.subject);
-        }
-    }
     let heading = ["", "changed", "skipped", "time", "outcome"]
         .map(|title| style(title).bold().for_stderr().to_string());
-    let rows: Vec<[String; 5]> =
-        std::iter::once(heading).chain(subjects.iter().map(|s| row(s, report))).collect();
+    let rows: Vec<[String; 5]> = std::iter::once(heading).chain(rows(plan, report)).collect();
     let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
     for row in &rows {
         let cell = |column: usize, right: bool| {
@@ -44,10 +46,18 @@ pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
         let _ = writeln!(text, "{}", truncate_str(&line, room, "…"));
     }
     let _ = writeln!(text, "\n{}", verdict(report));
-    for failure in &report.failures {
-        let _ = write!(text, "\n{}", failure.error.block());
-    }
     text
+}
+
+/// Subject, steps that changed something, steps that were skipped, time, outcome.
+pub(super) fn rows(plan: &Plan, report: &Report<Failure>) -> Vec<[String; 5]> {
+    let mut subjects: Vec<&str> = Vec::new();
+    for (_, track, _) in plan.steps() {
+        if !subjects.contains(&track.subject.as_str()) {
+            subjects.push(&track.subject);
+        }
+    }
+    subjects.iter().map(|subject| row(subject, report)).collect()
 }
 
 fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
@@ -82,7 +92,7 @@ fn row(subject: &str, report: &Report<Failure>) -> [String; 5] {
     ]
 }
 
-fn verdict(report: &Report<Failure>) -> String {
+pub(super) fn verdict(report: &Report<Failure>) -> String {
     let elapsed = time(report.elapsed);
     let changed = report.steps.iter().any(|step| matches!(step.outcome, Outcome::Changed { .. }));
     if !report.failures.is_empty() {

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use fleet::HostName;
 use pipeline::{Outcome, Progress};
 use remote::RunError;
-use remote::nixos_rebuild::{self, Action, Source};
+use remote::nixos_rebuild::UNIT;
 use remote::ssh::Session;
 
 use super::build::short;
 use super::difference::Difference;
-use super::settle::{self, wait_until_idle};
-use super::{Built, Origin, Run, changed, done, generation, host, skipped};
+use super::health::health;
+use super::host::Systems;
+use super::standing::{self, Standing};
+use super::switch::{BOOT_TIMEOUT, switch};
+use super::{Built, Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Target;
-
-/// The unit in which every nixos-rebuild activates: it outlives a client whose link is lost.
-pub(super) const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
 
 impl Run<'_> {
     pub(super) fn activate(
@@ -35,13 +35,14 @@ impl Run<'_> {
             // The link may have been lost since, and the lock with it.
             self.lock(name, &session)?;
         }
-        wait_until_idle(&session, self.activation_timeout)?;
-        if let Some(told) = self.finish_rollback(name, &session)? {
-            progress.line(&told);
+        let (mut now, _) = standing::idle(&session, None, self.activation_timeout)?;
+        if now.is_armed || now.is_going_back {
+            progress.line(&self.finish_rollback(name, &session)?);
+            now = standing::standing(&session, None)?;
         }
         match target {
-            Target::Running => self.run_system(name, &built, &session, progress),
-            Target::Boot => self.boot_system(name, &built, &session, progress),
+            Target::Running => self.run_system(name, &built, now, &session, progress),
+            Target::Boot => self.boot_system(name, &built, now.systems, &session, progress),
             Target::DryRun => self.dry_run(name, &built, &session, progress),
         }
     }
@@ -50,27 +51,31 @@ impl Run<'_> {
         &self,
         name: &HostName,
         built: &Built,
+        Standing { systems: before, clock: since, .. }: Standing,
         session: &Arc<Session>,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        let before = host::systems(session)?;
         let wanted = Some(built.system.as_str());
         let again = before.running.as_deref() == wanted;
         // Only the boot default tells that it passed its gate once: a system that runs may have failed it.
         let passed = again && before.boot.as_deref() == wanted;
         if self.runs_well(name, &before, &built.system, session)? {
+            // It was opened since the host last changed.
+            self.state().fresh.insert(name.clone(), Arc::clone(session));
             return skipped(format!("runs {} already", short(&built.system)));
         }
         self.refuse_edited_token(name, session)?;
         // Of one that failed its gate before, no failed unit is an old one.
-        let failed = if again && !passed { Vec::new() } else { host::failed_units(session)? };
+        let failed = if again && !passed { Vec::new() } else { health(session, &[])?.failed };
         self.state().failed_before.insert(name.clone(), failed);
         let token = self.token_on(name, session)?;
         // What runs already may have failed its gate before: then only the boot default is known to be good.
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
-        let since = settle::now(session)?;
-        let result = self.rebuild_as(name, Action::Test, built, &|line| progress.line(line));
+        let result = self.switch(session, Target::Running, built, &|line| progress.line(line));
+        if let Err(error) = &result {
+            progress.line(&format!("{error}; looking where {name} stands"));
+        }
         self.judge(name, &built.system, &since, result)?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
@@ -99,7 +104,7 @@ impl Run<'_> {
         Ok(!self.runs_well(name, &now, &wanted, &session)?)
     }
 
-    /// What became of an activation that nixos-rebuild says this of, and that was begun after `since`.
+    /// What became of an activation that ended like this, and that was begun after `since`.
     fn judge(
         &self,
         name: &HostName,
@@ -110,15 +115,16 @@ impl Run<'_> {
         let attempt = format!("failed to activate {name}");
         let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
         let failed = |failure: Failure| Err(failure.of_kind(Kind::Activation).during(&attempt).hint(hint));
-        let settled = self.settled(name, &result);
+        let settled = self.settled(name, &result, Some(since));
         let is_unknown = settled.as_ref().is_err_and(|failure| failure.kind == Kind::Unknown);
         let result = match result {
             Err(error @ RunError::TimedOut { .. }) if !is_unknown => return failed(error.into()),
             result => result,
         };
-        let running = settled?.running;
+        let now = settled?;
+        let running = now.systems.running.clone();
         let reached = running.as_deref() == Some(system);
-        if reached && self.was_cut_off(name, system, since)? {
+        if reached && self.was_cut_off(name, system, since, now)? {
             // Its link to the new system moves long before the new units are started.
             return failed(Failure::new(Kind::Activation, "somebody or something ended it half-way"));
         }
@@ -128,7 +134,7 @@ impl Run<'_> {
             Err(error) if reached && matches!(error.code(), Some(4 | 255)) => Ok(()),
             Ok(_) => {
                 let now = running.as_deref().map_or("nothing".to_owned(), short);
-                let message = format!("nixos-rebuild said it was done, and the host runs {now}");
+                let message = format!("switch-to-configuration said it was done, and the host runs {now}");
                 failed(Failure::new(Kind::Activation, message))
             }
             Err(error) => failed(error.into()),
@@ -139,18 +145,18 @@ impl Run<'_> {
         &self,
         name: &HostName,
         built: &Built,
+        before: Systems,
         session: &Session,
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
-        let before = host::systems(session)?;
         let wanted = Some(built.system.as_str());
         if before.boot.as_deref() == wanted {
             return skipped(format!("boots {} already", short(&built.system)));
         }
-        let result = self.rebuild_as(name, Action::Boot, built, &|line| progress.line(line));
+        let result = self.switch(session, Target::Boot, built, &|line| progress.line(line));
         let after = match host::systems(session) {
             Ok(systems) if result.is_ok() => systems,
-            _ => self.settled(name, &result)?,
+            _ => self.settled(name, &result, None)?.systems,
         };
         if result.is_ok() && after.boot.as_deref() == wanted {
             let old = before.boot.filter(|_| before.running.as_deref() != wanted);
@@ -162,7 +168,7 @@ impl Run<'_> {
             Err(error) => Failure::from(error).of_kind(Kind::Activation).during(&attempt),
             Ok(_) => Failure::new(Kind::Activation, format!("{attempt}: the profile names another system")),
         };
-        // nixos-rebuild moves the profile first and installs the boot loader then: half of it is not to stay.
+        // The profile moves first and installs the boot loader then: half of it is not to stay.
         let failure = failure.hint(format!("on {name}: journalctl -u {UNIT}"));
         Err(match before.boot.filter(|old| after.boot.as_deref() != Some(old)) {
             Some(old) => self.put_boot_default_back(name, &old, failure),
@@ -176,7 +182,7 @@ impl Run<'_> {
         let put = || -> Result<bool> {
             let session = self.open_fresh(name)?;
             session.run(["nix-env", "-p", host::PROFILE, "--set", old])?;
-            Ok(session.run_within(generation::BOOT_TIMEOUT, [install.as_str(), "boot"]).is_ok())
+            Ok(session.run_within(BOOT_TIMEOUT, [install.as_str(), "boot"]).is_ok())
         };
         match remote::shielded(put) {
             Ok(true) => failure.also(format!("the boot default of {name} was put back to {}", short(old))),
@@ -200,7 +206,7 @@ impl Run<'_> {
         progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let would = RefCell::new(Vec::new());
-        let result = self.rebuild_as(name, Action::DryActivate, built, &|line| {
+        let result = self.switch(session, Target::DryRun, built, &|line| {
             progress.line(line);
             if line.starts_with("would ") {
                 would.borrow_mut().push(line.to_owned());
@@ -218,38 +224,13 @@ impl Run<'_> {
         done(summary)
     }
 
-    /// A path that was built here is activated as such; one that was built elsewhere is named by its flake again.
-    fn rebuild_as(
+    fn switch(
         &self,
-        name: &HostName,
-        action: Action,
+        session: &Session,
+        target: Target,
         built: &Built,
         on_line: &dyn Fn(&str),
     ) -> std::result::Result<String, RunError> {
-        let snapshot = match &built.origin {
-            Origin::Snapshot(snapshot) => snapshot,
-            Origin::OnHost(number) => {
-                let session = self.session(name);
-                return generation::activate_there(&session, action, &built.system, *number, on_line);
-            }
-        };
-        let built_here = match self.host(name).build_on {
-            fleet::BuildOn::Local => true,
-            fleet::BuildOn::Target => self.session(name).is_local(),
-            fleet::BuildOn::Host(_) => false,
-        };
-        let source = if built_here && self.knows_store_path() {
-            Source::StorePath(built.system.clone())
-        } else {
-            Source::Flake { reference: snapshot.clone(), name: name.to_string() }
-        };
-        self.rebuild(name, action, &source, on_line)
-    }
-
-    pub(super) fn knows_store_path(&self) -> bool {
-        *self.knows_store_path.get_or_init(|| {
-            let answer = nixos_rebuild::probe_store_path().run();
-            answer.is_err_and(|error| nixos_rebuild::knows_store_path(error.tail()))
-        })
+        switch(session, target, built, self.activation_timeout, on_line)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
-use remote::nixos_rebuild::{self, Action, Placement, Rebuild, Source};
+use remote::nixos_rebuild::{self, Build, Placement};
 use remote::{RunError, Said, nix};
 
 use super::{Built, Origin, Run, done, skipped, tell};
@@ -62,23 +62,10 @@ impl Run<'_> {
         {
             return skipped("built already, the token is unchanged");
         }
-        self.build_together(&snapshot, together, progress);
-        let source = Source::Flake { reference: snapshot.clone(), name: name.to_string() };
-        let output = self
-            .rebuild_measured(name, Action::Build, &source, &|said| tell(progress, said))
-            .map_err(|error| {
-                let hint = "the hosts of this stage were not changed; `-v` shows all of the build's output"
-                    .to_owned();
-                let mut failure = Failure::from(error);
-                failure.tail.retain(|line| !nixos_rebuild::is_epilogue(line));
-                let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
-                failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
-            })?;
-        // Standard output is one line, the path, when all went well: anything else is not a system.
-        if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
-            let message = format!("failed to build {name}: nixos-rebuild printed no store path");
-            return Err(Failure::new(Kind::Build, message));
-        }
+        let output = match self.built_together(name, &snapshot, together, progress) {
+            Some(system) => system,
+            None => self.build_alone(name, &snapshot, progress)?,
+        };
         let detail = short(&output);
         progress.fact("system", output.clone());
         if self.host(name).build_on != BuildOn::Local {
@@ -86,6 +73,23 @@ impl Run<'_> {
         }
         self.state().built.insert(name.clone(), Built { system: output, origin: Origin::Snapshot(snapshot) });
         done(detail)
+    }
+
+    fn build_alone(&self, name: &HostName, snapshot: &str, progress: &Progress<Failure>) -> Result<String> {
+        let output = self.build_with(name, snapshot, &|said| tell(progress, said)).map_err(|error| {
+            let hint =
+                "the hosts of this stage were not changed; `-v` shows all of the build's output".to_owned();
+            let mut failure = Failure::from(error);
+            failure.tail.retain(|line| !nixos_rebuild::is_epilogue(line));
+            let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
+            failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
+        })?;
+        // Standard output is one line, the path, when all went well: anything else is not a system.
+        if !output.starts_with("/nix/store/") || output.contains(char::is_whitespace) {
+            let message = format!("failed to build {name}: nixos-rebuild printed no store path");
+            return Err(Failure::new(Kind::Build, message));
+        }
+        Ok(output)
     }
 
     pub(super) fn built(&self, name: &HostName) -> Built {
@@ -109,58 +113,34 @@ impl Run<'_> {
     }
 
     /// Calls nixos-rebuild for a host, where fleet.toml says; gives what it printed.
-    pub(super) fn rebuild(
+    fn build_with(
         &self,
         name: &HostName,
-        action: Action,
-        source: &Source,
-        on_line: &dyn Fn(&str),
-    ) -> std::result::Result<String, RunError> {
-        let line = |said: Said<'_>| {
-            if let Said::Line(line) = said {
-                on_line(line);
-            }
-        };
-        self.rebuild_measured(name, action, source, &line)
-    }
-
-    /// The same, with how much is built and copied.
-    fn rebuild_measured(
-        &self,
-        name: &HostName,
-        action: Action,
-        source: &Source,
+        snapshot: &str,
         on: &dyn Fn(Said<'_>),
     ) -> std::result::Result<String, RunError> {
-        // What is built here is copied in a step of its own.
-        let here = action == Action::Build && self.host(name).build_on == BuildOn::Local;
-        let session = self.session(name);
-        let target = session.destination().filter(|_| !here);
-        let builder = match &self.host(name).build_on {
-            BuildOn::Target => target.clone(),
-            BuildOn::Local => None,
-            BuildOn::Host(builder) => self.session(builder).destination(),
+        let (target, builder) = match &self.host(name).build_on {
+            // What is built here is copied in a step of its own.
+            BuildOn::Local => (None, None),
+            BuildOn::Target => {
+                let target = self.session(name).destination();
+                (target.clone(), target)
+            }
+            BuildOn::Host(builder) => (self.session(name).destination(), self.session(builder).destination()),
         };
         // A build leaves a link in the folder it runs in.
         let dir = tempfile::tempdir()
             .map_err(|source| RunError::Start { command: "nixos-rebuild".to_owned(), source })?;
-        let rebuild = Rebuild {
-            action,
-            source,
+        let build = Build {
+            reference: snapshot,
+            name: name.as_str(),
             placement: &Placement { target, builder },
             overrides: &self.overrides,
             ssh_options: &self.generation.nix_options(),
-            sudo: session.sudo(),
             dir: dir.path(),
         };
-        let command = match action {
-            Action::Test | Action::DryActivate => rebuild.command().timeout(self.activation_timeout),
-            Action::Build | Action::Boot => rebuild.command(),
-        };
-        let result = command.run_measured(on);
-        if let (Action::Build, Err(RunError::Interrupted { .. } | RunError::TimedOut { .. })) =
-            (action, &result)
-        {
+        let result = build.command().run_measured(on);
+        if let Err(RunError::Interrupted { .. } | RunError::TimedOut { .. }) = result {
             self.end_build(name);
         }
         Ok(result?.text())

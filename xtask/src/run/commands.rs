@@ -10,11 +10,11 @@ use std::path::Path;
 use fleet::{BuildOn, Fleet, Host, HostName, Role};
 use k3s::unit;
 use remote::nix::{self, OverrideInput};
-use remote::nixos_rebuild::{Action as Rebuilds, Placement, Rebuild, Source};
+use remote::nixos_rebuild::{self, Placement};
 use remote::quote_all;
 
 use super::cluster::READYZ;
-use super::{AGENT_SECRET, SERVER_SECRET, host};
+use super::{AGENT_SECRET, Built, Origin, SERVER_SECRET, host, switch};
 use crate::playbook::{Action, Rotated, Target};
 
 const SNAPSHOT: &str = "/nix/store/SNAPSHOT-source";
@@ -99,39 +99,41 @@ impl Commands<'_> {
         let mut lines = Vec::new();
         if together.len() > 1 && together.first() == Some(name) {
             let hosts = together.iter().map(HostName::as_str);
-            lines.push(format!("$ {}", nix::build_systems(SNAPSHOT, hosts, &self.overrides)));
+            lines.push(format!("$ {}", nix::systems(SNAPSHOT, hosts, &self.overrides)));
+            lines.push(format!("$ {}", nix::realise(["DERIVATIONS"].into_iter())));
+        }
+        if together.len() > 1 {
+            return lines;
         }
         let host = &self.fleet.hosts[name];
-        // What is built here is copied in a step of its own.
-        let target = (host.build_on != BuildOn::Local).then(|| self.destination(name));
-        let source = Source::Flake { reference: SNAPSHOT.to_owned(), name: name.to_string() };
-        lines.push(self.rebuild(Rebuilds::Build, host, &source, target));
+        let (target, builder) = match &host.build_on {
+            // What is built here is copied in a step of its own.
+            BuildOn::Local => (None, None),
+            BuildOn::Target => (Some(self.destination(name)), Some(self.destination(name))),
+            BuildOn::Host(builder) => (Some(self.destination(name)), Some(self.destination(builder))),
+        };
+        let build = nixos_rebuild::Build {
+            reference: SNAPSHOT,
+            name: name.as_str(),
+            placement: &Placement { target, builder },
+            overrides: &self.overrides,
+            ssh_options: &[],
+            dir: self.root,
+        };
+        lines.push(format!("$ {}", build.command()));
         lines
     }
 
     fn copy(&self, name: &HostName) -> Vec<String> {
-        let sizes = HashMap::new();
         vec![
-            format!("$ {}", nix::requisites(SYSTEM)),
+            format!("$ {}", nix::closure(SYSTEM)),
             on(name, &["nix-store", "--check-validity", "--print-invalid", "PATHS"]),
             on(name, &host::ROOM),
-            format!("$ {}", nix::copy_closure(&self.destination(name), SYSTEM, sizes, &[])),
-            on(name, &["nix-store", "--realise", SYSTEM, "--add-root", "/run/xtask/next"]),
+            format!("$ {}", nix::copy_closure(&self.destination(name), SYSTEM, HashMap::new(), &[])),
         ]
     }
 
     fn activate(&self, name: &HostName, target: Target) -> Vec<String> {
-        let action = match target {
-            Target::Running => Rebuilds::Test,
-            Target::Boot => Rebuilds::Boot,
-            Target::DryRun => Rebuilds::DryActivate,
-        };
-        let host = &self.fleet.hosts[name];
-        let source = match host.build_on {
-            BuildOn::Local => Source::StorePath(SYSTEM.to_owned()),
-            _ => Source::Flake { reference: SNAPSHOT.to_owned(), name: name.to_string() },
-        };
-        let rebuild = self.rebuild(action, host, &source, Some(self.destination(name)));
         let look = on(name, &["readlink", "-m", host::RUNNING, host::PROFILE]);
         let mut lines = vec![look.clone()];
         if target == Target::Running {
@@ -139,7 +141,8 @@ impl Commands<'_> {
                 ["systemd-run", "--unit=xtask-rollback", "--on-active=SECONDS", "--", "sh", "GO-BACK"];
             lines.push(on(name, &timer));
         }
-        lines.push(rebuild);
+        let origin = Origin::Snapshot(SNAPSHOT.to_owned());
+        lines.push(on(name, &switch::argv(target, &Built { system: SYSTEM.to_owned(), origin })));
         if target != Target::DryRun {
             lines.push(look);
         }
@@ -173,25 +176,6 @@ impl Commands<'_> {
             on(name, &["cp", k3s::SERVER_TOKEN, copy]),
             on(name, &["cp", &format!("{}/state.db", k3s::DATASTORE), copy]),
         ]
-    }
-
-    fn rebuild(&self, action: Rebuilds, host: &Host, source: &Source, target: Option<String>) -> String {
-        let builder = match &host.build_on {
-            BuildOn::Target => target.clone(),
-            BuildOn::Local => None,
-            BuildOn::Host(builder) => Some(self.destination(builder)),
-        };
-        let free = remote::Sudo::Free;
-        let rebuild = Rebuild {
-            action,
-            source,
-            placement: &Placement { target, builder },
-            overrides: &self.overrides,
-            ssh_options: &[],
-            sudo: self.becomes_root(host).then_some(&free),
-            dir: self.root,
-        };
-        format!("$ {}", rebuild.command())
     }
 
     /// At its first address: which one answers, only a run finds out.
@@ -300,18 +284,19 @@ mod tests {
             Action::Build { host: host.clone(), together },
             Action::Copy { host: host.clone() },
             Action::Activate { host, target: Target::Boot },
+            Action::Build { host: name("attic"), together: Vec::new() },
         ];
         expect![[r#"
-            $ nix --extra-experimental-features 'nix-command flakes' build --no-link --keep-going --override-input nixpkgs 'path:/src/my nixpkgs' '/nix/store/SNAPSHOT-source#nixosConfigurations."ocean".config.system.build.toplevel' '/nix/store/SNAPSHOT-source#nixosConfigurations."attic".config.system.build.toplevel' --log-format internal-json
-            $ nixos-rebuild build --flake '/nix/store/SNAPSHOT-source#ocean' --override-input nixpkgs 'path:/src/my nixpkgs' --log-format internal-json --no-link
-            $ nix-store --query --requisites /nix/store/SYSTEM
+            $ nix --extra-experimental-features 'nix-command flakes' eval --json --override-input nixpkgs 'path:/src/my nixpkgs' '/nix/store/SNAPSHOT-source#nixosConfigurations' --apply 'all: builtins.listToAttrs (map (name: { inherit name; value = let it = all.${name}.config.system.build.toplevel; in { derivation = it.drvPath; path = it.outPath; }; }) [ "ocean" "attic" ])'
+            $ nix-store --realise --keep-going DERIVATIONS --log-format internal-json
+            $ nix --extra-experimental-features 'nix-command flakes' path-info --recursive --size /nix/store/SYSTEM
             ocean$ nix-store --check-validity --print-invalid PATHS
             ocean$ df --block-size=1 --output=avail,iavail,itotal /nix/store
             $ nix-copy-closure --to root@ocean.mercury /nix/store/SYSTEM --log-format internal-json
-            ocean$ nix-store --realise /nix/store/SYSTEM --add-root /run/xtask/next
             ocean$ readlink -m /run/current-system /nix/var/nix/profiles/system
-            $ nixos-rebuild boot --store-path /nix/store/SYSTEM --no-reexec --target-host root@ocean.mercury
-            ocean$ readlink -m /run/current-system /nix/var/nix/profiles/system"#]].assert_eq(&of(&actions));
+            ocean$ sh -c 'nix-env --profile "$1" "$2" "$3" && shift 3 && exec "$@"' sh /nix/var/nix/profiles/system --set /nix/store/SYSTEM systemd-run -E LOCALE_ARCHIVE -E NIXOS_NO_CHECK -E NIXOS_INSTALL_BOOTLOADER=0 --collect --no-ask-password --pipe --quiet --service-type=exec --unit=nixos-rebuild-switch-to-configuration /nix/store/SYSTEM/bin/switch-to-configuration boot
+            ocean$ readlink -m /run/current-system /nix/var/nix/profiles/system
+            $ nixos-rebuild build --flake '/nix/store/SNAPSHOT-source#attic' --override-input nixpkgs 'path:/src/my nixpkgs' --log-format internal-json --build-host root@attic.mercury --target-host root@attic.mercury"#]].assert_eq(&of(&actions));
     }
 
     #[test]
@@ -331,7 +316,7 @@ mod tests {
             $ nixos-rebuild build --flake '/nix/store/SNAPSHOT-source#maia' --override-input nixpkgs 'path:/src/my nixpkgs' --log-format internal-json --build-host root@attic.mercury --target-host admin@maia.mercury
             maia$ readlink -m /run/current-system /nix/var/nix/profiles/system
             maia$ systemd-run --unit=xtask-rollback --on-active=SECONDS -- sh GO-BACK
-            $ nixos-rebuild test --flake '/nix/store/SNAPSHOT-source#maia' --override-input nixpkgs 'path:/src/my nixpkgs' --no-reexec --build-host root@attic.mercury --target-host admin@maia.mercury --sudo
+            maia$ systemd-run -E LOCALE_ARCHIVE -E NIXOS_NO_CHECK -E NIXOS_INSTALL_BOOTLOADER=0 --collect --no-ask-password --pipe --quiet --service-type=exec --unit=nixos-rebuild-switch-to-configuration /nix/store/SYSTEM/bin/switch-to-configuration test
             maia$ readlink -m /run/current-system /nix/var/nix/profiles/system
             maia$ systemctl list-units --state=failed
             maia$ stat --dereference --format '%s %a %U' /run/agenix/k3s-agent-token

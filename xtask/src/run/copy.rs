@@ -1,5 +1,7 @@
 //! Copying a system that was built here to its host: what it lacks, if there is room.
 
+use std::collections::{BTreeMap, HashMap};
+
 use agenix::secrecy::SecretSlice;
 use fleet::HostName;
 use pipeline::{Outcome, Progress};
@@ -15,20 +17,29 @@ const MARGIN: u64 = 64 << 20;
 /// A path is a folder and some files.
 const INODES_PER_PATH: u64 = 4;
 
+/// Nothing refers to a system before it is the boot default: until then a garbage collection there could remove it. The link
+/// is on a tmpfs, so a reboot forgets it.
+const KEEP: &str = "\
+mkdir -p /run/xtask /nix/var/nix/gcroots && ln -sfn \"$1\" /run/xtask/next && \
+ln -sfn /run/xtask/next /nix/var/nix/gcroots/xtask-next";
+
 impl Run<'_> {
     pub(super) fn copy(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let session = self.session(name);
         let Some(to) = session.destination() else { return skipped("it was built where it will run") };
         let system = self.built(name).system;
-        let closure = nix::requisites(&system).run()?.text();
-        let missing = missing_on(&session, &closure)?;
-        if missing.is_empty() {
-            self.keep(name, &system)?;
+        if self.state().copied.get(name) == Some(&system) {
             return skipped(format!("{name} has all of it"));
         }
-        let sizes = nix::sizes_of(&missing, &nix::sizes(&missing).run()?.text());
+        let closure = nix::parse_sizes(&nix::closure(&system).run()?.text());
+        let (missing, room) = lacks(&session, &system, &closure)?;
+        if missing.is_empty() {
+            self.state().copied.insert(name.clone(), system);
+            return skipped(format!("{name} has all of it"));
+        }
+        let sizes: HashMap<String, u64> = missing.iter().map(|path| (path.clone(), closure[path])).collect();
         let size = sizes.values().sum();
-        check_room(name, &host::room(&session)?, missing.len() as u64, size)?;
+        check_room(name, &room, missing.len() as u64, size)?;
         let what = format!("{} paths, {}", missing.len(), bytes(size));
         progress.line(&what);
         let copy = nix::copy_closure(&to, &system, sizes, &self.generation.nix_options());
@@ -48,22 +59,29 @@ impl Run<'_> {
             };
             failure.of_kind(kind).during(&format!("failed to copy the system to {name}"))
         })?;
-        self.keep(name, &system)?;
+        self.state().copied.insert(name.clone(), system);
         done(what)
     }
 
-    /// Nothing refers to it before it is the boot default: until then a garbage collection there could remove it.
+    /// Keeps garbage collections there from a system that was built there.
     pub(super) fn keep(&self, name: &HostName, system: &str) -> Result<()> {
-        let session = self.session(name);
-        session.run(["nix-store", "--realise", system, "--add-root", "/run/xtask/next"])?;
+        self.session(name).run(["sh", "-c", KEEP, "sh", system])?;
         Ok(())
     }
 }
 
-fn missing_on(session: &Session, closure: &str) -> Result<Vec<String>> {
-    let paths = SecretSlice::from(closure.as_bytes().to_vec());
-    let ask = ["xargs", "nix-store", "--check-validity", "--print-invalid"];
-    Ok(session.run_with_input(ask, paths)?.text().lines().map(str::to_owned).collect())
+/// What the host lacks of a closure, and its room. From then on the system is kept there, as soon as it is whole.
+fn lacks(session: &Session, system: &str, closure: &BTreeMap<String, u64>) -> Result<(Vec<String>, Room)> {
+    let paths: Vec<&str> = closure.keys().map(String::as_str).collect();
+    let paths = SecretSlice::from(paths.join("\n").into_bytes());
+    // The store is there only once nix was asked something.
+    let script =
+        format!("{KEEP} && xargs nix-store --check-validity --print-invalid && {}", host::ROOM.join(" "));
+    let text = session.run_with_input(["sh", "-c", &script, "sh", system], paths)?.text();
+    let is_path = |line: &&str| line.starts_with("/nix/store/");
+    let missing = text.lines().filter(is_path).filter(|path| closure.contains_key(*path)).map(str::to_owned);
+    let room: Vec<&str> = text.lines().filter(|line| !is_path(line)).collect();
+    Ok((missing.collect(), host::parse_room(&room.join("\n"))))
 }
 
 fn check_room(name: &HostName, room: &Room, paths: u64, size: u64) -> Result<()> {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use fleet::HostName;
 use k3s::node::Node;
 use pipeline::{Outcome, Progress};
+use remote::RunError;
+use remote::ssh::Session;
 
 use super::cluster::{self, kubectl};
 use super::{Run, changed, skipped};
@@ -43,23 +45,7 @@ impl Run<'_> {
             )?;
             self.state().drained.insert(name.clone());
         }
-        let timeout = format!("--timeout={seconds}s");
-        // kubectl tells on its standard output whom it sends away: that is for whoever watches.
-        let drain = [
-            "sh",
-            "-c",
-            "exec \"$@\" >&2",
-            "sh",
-            "k3s",
-            "kubectl",
-            "drain",
-            name.as_str(),
-            "--ignore-daemonsets",
-            "--delete-emptydir-data",
-            &timeout,
-        ];
-        let drained = server.command(drain).timeout(Duration::from_secs(seconds) + SLACK);
-        if let Err(error) = drained.run_watched(&|line| progress.line(line)) {
+        if let Err(error) = send_away(&server, name, seconds, progress) {
             let hint = format!(
                 "on {}: k3s kubectl get pods -A -o wide --field-selector spec.nodeName={name}; --drain=SECONDS gives it \
                  more time",
@@ -115,6 +101,20 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// Has the node's pods go elsewhere.
+pub(super) fn send_away(
+    server: &Session,
+    name: &HostName,
+    seconds: u64,
+    progress: &Progress<Failure>,
+) -> std::result::Result<(), RunError> {
+    // kubectl tells on its standard output whom it sends away: that is for whoever watches.
+    let tell = ["sh", "-c", "exec \"$@\" >&2", "sh"].map(str::to_owned);
+    let argv = tell.into_iter().chain(k3s::node::drain(name.as_str(), seconds));
+    let drain = server.command(argv).timeout(Duration::from_secs(seconds).saturating_add(SLACK));
+    drain.run_watched(&|line| progress.line(line)).map(drop)
 }
 
 fn is_ours(node: &Node) -> bool {

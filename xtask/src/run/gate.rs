@@ -14,6 +14,7 @@ use remote::ssh::Session;
 
 use super::build::short;
 use super::cluster::READYZ;
+use super::health::{File, Health, health};
 use super::secret::{AGENT_SECRET, SERVER_SECRET};
 use super::{Run, done, host};
 use crate::failure::{Failure, Kind, Result};
@@ -92,19 +93,18 @@ impl Run<'_> {
     /// Everything at once: what is well, in a line, and what is not, the likeliest cause first.
     fn look_at(&self, name: &HostName, session: &Arc<Session>) -> Result<(String, Vec<Finding>)> {
         let host = self.host(name);
-        let failed = host::failed_units(session)?;
-        let mut findings = self.system_findings(name, &failed, session)?;
+        let files = self.secrets_of(name);
+        let health = health(session, files)?;
+        let mut findings = self.system_findings(name, &health);
         // Those that had failed before are told, and are no reason to stop a deploy.
-        let others =
-            if failed.is_empty() { String::new() } else { format!(", failed before: {}", failed.join(" ")) };
+        let others = match &health.failed[..] {
+            [] => String::new(),
+            failed => format!(", failed before: {}", failed.join(" ")),
+        };
         let Some(role) = host.role else { return Ok((format!("systemd is up{others}"), findings)) };
-        let secret = if role == Role::Server { SERVER_SECRET } else { AGENT_SECRET };
-        findings.extend(secret_finding(session, secret)?);
+        findings.extend(files.iter().filter_map(|path| secret_finding(&health, path)));
         let shares = role == Role::Server && self.has_several_servers();
-        if shares {
-            findings.extend(secret_finding(session, AGENT_SECRET)?);
-        }
-        let unit = host::k3s_unit(session)?;
+        let unit = health.unit;
         findings.extend(unit_finding(name, session, unit.as_ref())?);
         let Some(unit) = unit.filter(Unit::is_active) else { return Ok((String::new(), findings)) };
         let asked = self.asked_about(name, session)?;
@@ -152,22 +152,21 @@ impl Run<'_> {
     }
 
     /// What this run itself knows: the system that should run, the units that had failed before.
-    fn system_findings(&self, name: &HostName, failed: &[String], session: &Session) -> Result<Vec<Finding>> {
-        let Some(before) = self.state().failed_before.get(name).cloned() else { return Ok(Vec::new()) };
+    fn system_findings(&self, name: &HostName, health: &Health) -> Vec<Finding> {
+        let state = self.state();
+        let Some(before) = state.failed_before.get(name) else { return Vec::new() };
         let mut findings = Vec::new();
-        let wanted = self.state().built.get(name).map(|built| built.system.clone());
-        let running = host::systems(session)?.running;
-        if wanted != running {
-            let runs = running.as_deref().map_or("nothing".to_owned(), short);
+        if state.built.get(name).map(|built| &built.system) != health.running.as_ref() {
+            let runs = health.running.as_deref().map_or("nothing".to_owned(), short);
             findings.push(Finding::new(format!("it runs {runs}, not what was activated")));
         }
         let new: Vec<&str> =
-            failed.iter().filter(|unit| !before.contains(unit)).map(String::as_str).collect();
+            health.failed.iter().filter(|unit| !before.contains(unit)).map(String::as_str).collect();
         if let Some(first) = new.first() {
             let hint = format!("on {name}: journalctl -u {first}");
             findings.push(Finding::new(format!("{} failed", new.join(", "))).hint(hint));
         }
-        Ok(findings)
+        findings
     }
 }
 
@@ -213,25 +212,17 @@ pub(crate) fn digest(session: &Session, file: &str, salt: &SecretString) -> Resu
     }
 }
 
-pub(super) fn secret_finding(session: &Session, path: &str) -> Result<Option<Finding>> {
+pub(super) fn secret_finding(health: &Health, path: &str) -> Option<Finding> {
     let hint = "does the secret name this host as a reader? cargo xtask check";
-    let stat = match session.run(["stat", "--dereference", "--format", "%s %a %U", path]) {
-        Ok(output) => output.text(),
-        Err(error) if error.code() == Some(1) => {
-            return Ok(Some(
-                Finding::new(format!("{path} is missing: the secret was not decrypted")).hint(hint),
-            ));
-        }
-        Err(error) => return Err(error.into()),
+    let Some(file) = health.file(path) else {
+        return Some(Finding::new(format!("{path} is missing: the secret was not decrypted")).hint(hint));
     };
-    Ok(match stat.split(' ').collect::<Vec<_>>()[..] {
-        ["0", ..] => Some(Finding::new(format!("{path} is empty")).hint(hint)),
-        [_, "400", "root"] => None,
-        [_, mode, owner] => {
-            Some(Finding::new(format!("{path} has mode {mode} and owner {owner}, not 400 and root")))
-        }
-        _ => Some(Finding::new(format!("{path} cannot be looked at: {stat}"))),
-    })
+    let File { size, mode, owner, .. } = file;
+    match (size, mode.as_str(), owner.as_str()) {
+        (0, ..) => Some(Finding::new(format!("{path} is empty")).hint(hint)),
+        (_, "400", "root") => None,
+        _ => Some(Finding::new(format!("{path} has mode {mode} and owner {owner}, not 400 and root"))),
+    }
 }
 
 fn unit_finding(name: &HostName, session: &Session, unit: Option<&Unit>) -> Result<Option<Finding>> {

@@ -1,21 +1,13 @@
 //! An earlier system of a host, as it lies there: nothing is built and nothing is copied.
 
-use std::time::Duration;
-
 use fleet::{HostName, Role};
 use pipeline::Outcome;
-use remote::RunError;
-use remote::nixos_rebuild::{ACTIVATION_TIMEOUT, Action};
 use remote::ssh::Session;
 
-use super::activate::UNIT;
 use super::build::short;
 use super::fit::{self, NewK3s};
 use super::{Built, Origin, Run, done, host};
 use crate::failure::{Failure, Kind, Result};
-
-/// Setting a profile is quick, and installing a boot loader takes its time.
-pub(super) const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Run<'_> {
     /// Finds the system of a generation: of `to`, else of the newest before the boot default.
@@ -52,33 +44,6 @@ impl Run<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// Does on the host what nixos-rebuild does there, in the same unit.
-pub(super) fn activate_there(
-    session: &Session,
-    action: Action,
-    system: &str,
-    generation: u32,
-    on_line: &dyn Fn(&str),
-) -> std::result::Result<String, RunError> {
-    let word = match action {
-        Action::Test => "test",
-        Action::Boot => "boot",
-        Action::DryActivate => "dry-activate",
-        Action::Build => unreachable!("what lies on a host is built"),
-    };
-    if action == Action::Boot {
-        let number = generation.to_string();
-        session.run_within(BOOT_TIMEOUT, ["nix-env", "-p", host::PROFILE, "--switch-generation", &number])?;
-    }
-    let unit = format!("--unit={}", UNIT.trim_end_matches(".service"));
-    let program = format!("{system}/bin/switch-to-configuration");
-    let run =
-        ["systemd-run", "--collect", "--no-ask-password", "--pipe", "--quiet", "--service-type=exec", &unit];
-    let argv = run.iter().copied().chain([program.as_str(), word]);
-    let output = session.command(argv).timeout(ACTIVATION_TIMEOUT).run_watched(on_line)?;
-    Ok(output.text())
 }
 
 /// Numbers in their order, and whether each is the boot default.

@@ -40,11 +40,7 @@ pub(super) struct Room {
     pub(super) inodes: Option<u64>,
 }
 
-/// Asks `df`.
-pub(super) fn room(session: &Session) -> Result<Room, RunError> {
-    Ok(parse_room(&session.run(ROOM)?.text()))
-}
-
+/// Answered in the form that [`parse_room`] reads.
 pub(super) const ROOM: [&str; 4] = ["df", "--block-size=1", "--output=avail,iavail,itotal", "/nix/store"];
 
 /// A line of headings, then one of numbers. What cannot be read is no reason to stop.
@@ -55,12 +51,9 @@ pub(super) fn parse_room(text: &str) -> Room {
     Room { bytes: bytes.unwrap_or(u64::MAX), inodes: free.filter(|_| all.is_some_and(|all| all > 0)) }
 }
 
-/// The names of the units that have failed.
-pub(super) fn failed_units(session: &Session) -> Result<Vec<String>, RunError> {
-    let list =
-        session.run(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"])?;
-    let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    Ok(list.text().lines().filter_map(name).collect())
+/// Its own clock, in seconds since 1970.
+pub(super) fn clock(session: &Session) -> Result<String, RunError> {
+    Ok(session.run(["date", "+%s"])?.text())
 }
 
 /// The K3s unit, if there is one.

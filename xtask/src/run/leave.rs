@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use fleet::{HostName, Role};
+use k3s::quorum;
 use k3s::unit::Unit;
-use pipeline::Outcome;
+use pipeline::{Outcome, Progress};
 
 use super::cluster::nodes;
-use super::settle;
+use super::drain::send_away;
 use super::{Run, changed, done, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
-/// What kubectl takes beyond the time that it was given.
-const SLACK: u64 = 30;
 /// K3s looks for members to remove every so often.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(90);
 /// What a server says once its member is gone.
@@ -21,7 +20,7 @@ const LEFT: &str = "removed from the cluster";
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Run<'_> {
-    /// See [`undecidable`]. Members are the fleet's servers that the cluster has as nodes.
+    /// See [`quorum::undecidable`]. Members are the fleet's servers that the cluster has as nodes.
     pub(super) fn can_leave(&self, leaves: &HostName, server: &HostName) -> Result<Outcome> {
         let nodes = nodes(&self.session(server))?;
         let node = |name: &str| nodes.iter().find(|node| node.name == name);
@@ -33,7 +32,7 @@ impl Run<'_> {
             servers.filter_map(|host| Some(node(host.name.as_str())?.is_ready())).collect();
         let well = staying.iter().filter(|is_ready| **is_ready).count();
         let seen = format!("{well} of the {} servers that stay are Ready", staying.len());
-        match undecidable(leaving.is_ready(), &staying) {
+        match quorum::undecidable(leaving.is_ready(), &staying) {
             None => done(seen),
             Some(why) => Err(Failure::new(Kind::Verification, format!("{seen}: {why}"))
                 .hint("bring the others back first: cargo xtask verify".to_owned())),
@@ -46,14 +45,14 @@ impl Run<'_> {
         server: &HostName,
         seconds: u64,
         force: bool,
+        progress: &Progress<Failure>,
     ) -> Result<Outcome> {
         let session = self.session(server);
         if !nodes(&session)?.iter().any(|node| node.name == name.as_str()) {
             return skipped(format!("the cluster has no node {name}"));
         }
-        let within = Duration::from_secs(seconds.saturating_add(SLACK));
-        match session.run_within(within, k3s::node::drain(name.as_str(), seconds)) {
-            Ok(_) => changed("its pods are gone from it"),
+        match send_away(&session, name, seconds, progress) {
+            Ok(()) => changed("its pods are gone from it"),
             Err(error) if force && error.code().is_some() => {
                 changed(format!("not all of its pods went within {seconds} s; gone on with by --force"))
             }
@@ -87,7 +86,7 @@ impl Run<'_> {
     pub(super) fn leave_etcd(&self, name: &HostName, server: &HostName) -> Result<Outcome> {
         let reached = self.state().sessions.contains_key(name);
         let session = reached.then(|| self.session(name));
-        let since = session.as_deref().map(settle::now).transpose()?;
+        let since = session.as_deref().map(host::clock).transpose()?;
         let outcome = self.delete_node(name, server)?;
         let (Some(session), Some(since)) = (session, since) else { return Ok(outcome) };
         let unit = host::k3s_unit(&session)?.filter(Unit::is_active);
@@ -118,37 +117,5 @@ impl Run<'_> {
             (false, false) => changed(format!("there was no node {name}; its password is forgotten")),
             (false, true) => skipped(format!("{server} knows no node {name}")),
         }
-    }
-}
-
-/// The embedded etcd decides by a majority of its members: of all of them to let one go, and from then on of those that
-/// stay. Why it could not; `staying` says who of them is Ready.
-fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
-    let well = staying.iter().filter(|is_ready| **is_ready).count();
-    let majority = |members: usize| members / 2 + 1;
-    let (members, then) = (staying.len() + 1, majority(staying.len()));
-    let now = majority(members);
-    if well + usize::from(leaves_ready) < now {
-        return Some(format!("etcd needs {now} of its {members} members to let one go"));
-    }
-    (well < then).then(|| format!("etcd would need {then} of them"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn etcd_can_decide_before_and_after() {
-        let cannot = |leaves, staying: &[bool]| undecidable(leaves, staying).is_some();
-        assert!(
-            !cannot(true, &[true]) && !cannot(true, &[true, true]) && !cannot(true, &[true, true, false])
-        );
-        // The one that is down may go: the others are a majority, now and then.
-        assert!(!cannot(false, &[true, true]) && !cannot(false, &[true, true, true]));
-        // Two members decide nothing without each other; of three, one that is well is not enough.
-        assert!(cannot(false, &[true]) && cannot(true, &[false]));
-        assert!(cannot(true, &[true, false]) && cannot(false, &[true, false]));
-        assert!(cannot(true, &[true, true, false, false]));
     }
 }

@@ -149,7 +149,8 @@ fn parse(text: &str) -> Option<Seen> {
     })
 }
 
-fn sections(text: &str) -> BTreeMap<&str, String> {
+/// What stands under each line `== NAME`.
+pub(super) fn sections(text: &str) -> BTreeMap<&str, String> {
     let mut sections: BTreeMap<&str, String> = BTreeMap::new();
     let mut name = "";
     for line in text.lines() {

@@ -14,6 +14,7 @@ mod fit;
 mod fitness;
 mod gate;
 mod generation;
+mod health;
 mod host;
 mod labels;
 mod leave;
@@ -26,6 +27,8 @@ mod rollback;
 mod rotate;
 mod secret;
 mod settle;
+mod standing;
+mod switch;
 mod together;
 mod token;
 
@@ -40,7 +43,7 @@ pub(crate) use look::{Seen, look};
 pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use agenix::{Identities, Rules};
@@ -75,8 +78,6 @@ pub(crate) struct Run<'a> {
     identities: Identities,
     elevation: Arc<Elevation>,
     state: Mutex<State>,
-    /// Does nixos-rebuild know `--store-path`? Asked once; who comes meanwhile waits for the answer.
-    knows_store_path: OnceLock<bool>,
     together: together::Together,
     begun: SystemTime,
     /// The logins that everything but a gate shares.
@@ -104,6 +105,8 @@ struct State {
     /// The flake as a store path.
     snapshot: Option<String>,
     built: HashMap<HostName, Built>,
+    /// The system that each host has whole.
+    copied: HashMap<HostName, String>,
     /// Units that had failed before the host was activated: only newly failed ones count.
     failed_before: HashMap<HostName, Vec<String>>,
     /// The boot default before, of hosts whose new one has not run yet.
@@ -163,7 +166,6 @@ impl<'a> Run<'a> {
             identities,
             elevation: elevation.into(),
             state: Mutex::default(),
-            knows_store_path: OnceLock::new(),
             together: together::Together::default(),
             begun: SystemTime::now(),
             generation: ssh.generation()?,
@@ -239,7 +241,9 @@ impl<'a> Run<'a> {
             Action::Restart { host, of } => self.restart_with_token(host, *of),
             Action::TryToken { host, of } => self.try_token(host, *of),
             Action::CanLeave { leaves, server } => self.can_leave(leaves, server),
-            Action::Empty { host, server, seconds, force } => self.empty(host, server, *seconds, *force),
+            Action::Empty { host, server, seconds, force } => {
+                self.empty(host, server, *seconds, *force, progress)
+            }
             Action::LeaveEtcd { host, server } => self.leave_etcd(host, server),
             Action::StopK3s { host } => self.stop_k3s(host),
             Action::DeleteNode { host, server } => self.delete_node(host, server),

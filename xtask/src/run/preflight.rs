@@ -2,7 +2,7 @@
 //! secrets that a host, or we, could not read.
 
 use agenix::SecretPath;
-use fleet::{BuildOn, HostName, Role};
+use fleet::{HostName, Role};
 use pipeline::Outcome;
 use remote::Tool;
 
@@ -17,10 +17,6 @@ impl Run<'_> {
     pub(super) fn preflight(&self, hosts: &[HostName], goal: Goal, token: Token) -> Result<Outcome> {
         for tool in [Tool::NIX, Tool::NIXOS_REBUILD] {
             remote::require(tool)?;
-        }
-        if goal != Goal::Build && hosts.iter().any(|name| self.host(name).build_on == BuildOn::Local) {
-            // While the hosts are being reached, nobody waits for the answer.
-            self.knows_store_path();
         }
         if self.overrides.is_empty() && !self.repository.root().join("flake.lock").exists() {
             // Without it every evaluation would take whatever nixpkgs is newest just then.

@@ -9,6 +9,7 @@ use remote::RunError;
 use remote::ssh::Session;
 
 use super::build::short;
+use super::health::health;
 use super::{Run, changed, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
@@ -26,7 +27,7 @@ impl Run<'_> {
         if host::booted(&session)?.as_deref() == Some(wanted.as_str()) {
             return skipped(format!("booted {} already", short(&wanted)));
         }
-        let failed = host::failed_units(&session)?;
+        let failed = health(&session, &[])?.failed;
         self.state().failed_before.entry(name.clone()).or_insert(failed);
         let before = boot_id(&session)?;
         match session.run(["systemctl", "reboot"]) {

@@ -14,10 +14,11 @@ use agenix::secrecy::SecretSlice;
 use fleet::{HostName, Role};
 use pipeline::Progress;
 use remote::RunError;
+use remote::nixos_rebuild::UNIT as ACTIVATION;
 use remote::ssh::Session;
 
-use super::activate::UNIT as ACTIVATION;
 use super::build::short;
+use super::standing::{is_active, standing};
 use super::{Built, Run, host};
 use crate::failure::{Failure, Kind, Result};
 
@@ -132,9 +133,9 @@ impl Run<'_> {
         let Some(armed) = self.state().armed.get(name).cloned() else { return Ok(()) };
         let said = session.run(["sh", "-c", DISARM, "sh", TIMER, SERVICE, host::RUNNING])?.text();
         let wanted = self.state().built.get(name).map(|built| built.system.clone());
-        let stays = said.split_once('\n').is_some_and(|(service, running)| {
-            !is_active_state(service) && Some(running) == wanted.as_deref()
-        });
+        let stays = said
+            .split_once('\n')
+            .is_some_and(|(service, running)| !is_active(service) && Some(running) == wanted.as_deref());
         if !stays {
             let message = format!("{name} took longer than it had, and goes back to {}", short(&armed.old));
             return Err(Failure::new(Kind::Activation, message)
@@ -218,10 +219,7 @@ impl Run<'_> {
     }
 
     /// A deploy that was killed left its timer behind: what it wanted is not waited for, the host goes back first.
-    pub(super) fn finish_rollback(&self, name: &HostName, session: &Session) -> Result<Option<String>> {
-        if !any_active(session, &[TIMER, SERVICE])? {
-            return Ok(None);
-        }
+    pub(super) fn finish_rollback(&self, name: &HostName, session: &Session) -> Result<String> {
         let what = session.run(["systemctl", "show", "--property", "ExecStart", "--value", SERVICE])?.text();
         let old = what.split_whitespace().find(|word| is_system(word)).map(str::to_owned);
         let Some(old) = old else {
@@ -232,17 +230,18 @@ impl Run<'_> {
         };
         let armed = Armed { old, at: Instant::now() };
         remote::shielded(|| self.go_back(name, &armed, &|_| {}))?;
-        Ok(Some(format!("an earlier deploy was cut off: went back to {} first", short(&armed.old))))
+        Ok(format!("an earlier deploy was cut off: went back to {} first", short(&armed.old)))
     }
 }
 
 /// Is it back? Begins its way if nobody has.
 fn step_back(session: &Session, armed: &Armed, begun: &mut bool) -> Result<bool> {
-    if is_active(session, SERVICE)? {
+    let now = standing(session, None)?;
+    if now.is_going_back {
         *begun = true;
         return Ok(false);
     }
-    let is_back = host::systems(session)?.running.as_deref() == Some(armed.old.as_str());
+    let is_back = now.systems.running.as_deref() == Some(armed.old.as_str());
     if *begun && is_back {
         // Whoever began it, the timer has no more to do.
         let _ = session.run(["systemctl", "stop", TIMER]);
@@ -262,21 +261,6 @@ fn step_back(session: &Session, armed: &Armed, begun: &mut bool) -> Result<bool>
         Err(error) => return Err(error.into()),
     }
     Ok(false)
-}
-
-pub(super) fn is_active(session: &Session, unit: &str) -> Result<bool> {
-    any_active(session, &[unit])
-}
-
-/// systemctl gives each its line, and an empty one between two.
-fn any_active(session: &Session, units: &[&str]) -> Result<bool> {
-    let ask = ["systemctl", "show", "--property", "ActiveState", "--value"];
-    let states = session.run(ask.iter().chain(units))?.text();
-    Ok(states.lines().any(is_active_state))
-}
-
-fn is_active_state(state: &str) -> bool {
-    ["active", "activating", "deactivating", "reloading"].contains(&state)
 }
 
 fn is_system(word: &str) -> bool {

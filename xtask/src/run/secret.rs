@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{HostName, Role};
+use k3s::unit::Unit;
 use remote::ssh::Session;
 
+use super::health::health;
 use super::{Run, gate, host};
 use crate::failure::Result;
 
@@ -29,21 +31,28 @@ impl Run<'_> {
     /// Activating the same system once more decrypts its secrets and starts its units once more: worth doing where the
     /// token is not what it should be, or K3s does not run.
     pub(super) fn is_intact(&self, name: &HostName, session: &Arc<Session>) -> Result<bool> {
-        if self.host(name).role.is_some() && !host::k3s_unit(session)?.is_some_and(|unit| unit.is_active()) {
+        let files = self.secrets_of(name);
+        let Some(role) = self.host(name).role else { return Ok(true) };
+        let health = health(session, files)?;
+        let runs = health.unit.as_ref().is_some_and(Unit::is_active);
+        if !runs || files.iter().any(|path| gate::secret_finding(&health, path).is_some()) {
             return Ok(false);
         }
-        let finding = match self.host(name).role {
-            None => None,
-            Some(Role::Server) => match gate::secret_finding(session, SERVER_SECRET)? {
-                None if self.has_several_servers() => gate::secret_finding(session, AGENT_SECRET)?,
-                finding => finding,
-            },
-            Some(Role::Agent) => match gate::secret_finding(session, AGENT_SECRET)? {
-                Some(finding) => Some(finding),
-                None => gate::token_finding(name, session, AGENT_SECRET, &*self.asked_about(name, session)?)?,
-            },
-        };
-        Ok(finding.is_none())
+        if role == Role::Server {
+            return Ok(true);
+        }
+        let server = self.asked_about(name, session)?;
+        Ok(gate::token_finding(name, session, AGENT_SECRET, &server)?.is_none())
+    }
+
+    /// The secrets that a host of its role has.
+    pub(super) fn secrets_of(&self, name: &HostName) -> &'static [&'static str] {
+        match self.host(name).role {
+            None => &[],
+            Some(Role::Server) if self.has_several_servers() => &[SERVER_SECRET, AGENT_SECRET],
+            Some(Role::Server) => &[SERVER_SECRET],
+            Some(Role::Agent) => &[AGENT_SECRET],
+        }
     }
 
     /// agenix restarts nothing. So an agent whose token changed under a unit that did not is restarted, once. `again`:
@@ -76,13 +85,13 @@ impl Run<'_> {
         if self.host(name).role != Some(Role::Agent) {
             return Ok(TokenState::default());
         }
+        let health = health(session, &[AGENT_SECRET])?;
         // A digest of a token of at least 128 random bits; compared here and kept nowhere.
         let sum = session.run(["sha256sum", AGENT_SECRET]).ok();
-        let written = session.run(["stat", "--dereference", "--format", "%Y", AGENT_SECRET]).ok();
         Ok(TokenState {
             digest: sum.map(|output| output.text()),
-            written: written.and_then(|output| output.text().parse().ok()),
-            started: host::k3s_unit(session)?.and_then(|unit| unit.since),
+            written: health.file(AGENT_SECRET).map(|file| file.written),
+            started: health.unit.and_then(|unit| unit.since),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Where a host stands after an activation, whatever nixos-rebuild said: asked over a connection of its own, once the
+//! Where a host stands after an activation, whatever its exit code: asked over a connection of its own, once the
 //! unit that activates has ended.
 
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use fleet::HostName;
 use remote::RunError;
+use remote::nixos_rebuild::UNIT;
 use remote::ssh::Session;
 
-use super::activate::UNIT;
-use super::host::{self, Systems};
-use super::{Run, rollback};
+use super::Run;
+use super::standing::{self, Standing};
 use crate::failure::{Failure, Kind, Result};
 
 /// How long a host may be away after an activation: it may well have restarted the mesh or sshd, or itself.
@@ -20,39 +20,39 @@ const LINK_PATIENCE: Duration = Duration::from_secs(120);
 const JOURNAL_LOOKS: u32 = 4;
 
 impl Run<'_> {
-    /// Where the host stands, over a connection that was opened after its activation had ended. It stays open: the gate
-    /// takes it.
+    /// Where the host stands, over a connection that was opened after its activation had ended, with what activations said
+    /// since a moment. It stays open: the gate takes it.
     pub(super) fn settled(
         &self,
         name: &HostName,
         result: &std::result::Result<String, RunError>,
-    ) -> Result<Systems> {
+        since: Option<&str>,
+    ) -> Result<Standing> {
         let state = format!("on {name}: systemctl status {UNIT}; readlink /run/current-system");
         if let Err(RunError::Interrupted { .. }) = result {
             let message = format!("interrupted while {name} was activated");
             return Err(Failure::new(Kind::Interrupted, message).hint(state));
         }
         if let Err(RunError::TimedOut { .. }) = result {
-            // nixos-rebuild was ended, and its unit goes on.
+            // Its client was ended, and the unit goes on.
             let _ =
                 self.open_fresh(name).map(|session| session.run(["systemctl", "stop", "--no-block", UNIT]));
         }
         let start = Instant::now();
         loop {
-            let look = || -> Result<Option<(Session, Systems)>> {
+            let look = || -> Result<Option<(Session, Standing)>> {
                 let session = self.open_fresh(name)?;
                 // What was opened before the end of it could still be what only an old connection can do.
-                let waited = wait_until_idle(&session, self.activation_timeout)?;
-                let systems = host::systems(&session)?;
-                Ok((!waited).then_some((session, systems)))
+                let (now, waited) = standing::idle(&session, since, self.activation_timeout)?;
+                Ok((!waited).then_some((session, now)))
             };
             match look() {
-                Ok(Some((session, systems))) => {
+                Ok(Some((session, now))) => {
                     if result.is_err() {
                         self.lock_again(name, &session)?;
                     }
                     self.state().fresh.insert(name.clone(), Arc::new(session));
-                    return Ok(systems);
+                    return Ok(now);
                 }
                 Ok(None) => {}
                 Err(failure) if failure.kind != Kind::Unreachable || failure.is_final => return Err(failure),
@@ -65,30 +65,25 @@ impl Run<'_> {
         }
     }
 
-    /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? nixos-rebuild says
-    /// in one such case that it is done.
-    pub(super) fn was_cut_off(&self, name: &HostName, system: &str, since: &str) -> Result<bool> {
-        let session = self.since_activation(name)?;
-        let since = format!("--since=@{since}");
+    /// Did the activation of this system, begun after `since`, end before its time, stopped or killed? In one such case it
+    /// is said to be done. `now` is what was seen of the host since.
+    pub(super) fn was_cut_off(
+        &self,
+        name: &HostName,
+        system: &str,
+        since: &str,
+        mut now: Standing,
+    ) -> Result<bool> {
         for _ in 0..JOURNAL_LOOKS {
-            let ask = ["journalctl", "--identifier=nixos", "--output=cat", "--no-pager", &since];
-            match session.run(ask) {
-                Ok(output) if ended(&output.text(), system) => return Ok(false),
-                Ok(_) => {}
-                // It cannot be read: nothing can be concluded.
-                Err(error) if error.code().is_some() => return Ok(false),
-                Err(error) => return Err(error.into()),
+            if ended(&now.said, system) {
+                return Ok(false);
             }
             // What was said last may be a moment in coming.
             std::thread::sleep(Duration::from_millis(500));
+            now = standing::standing(&*self.since_activation(name)?, Some(since))?;
         }
-        Ok(true)
+        Ok(!ended(&now.said, system))
     }
-}
-
-/// The host's own clock.
-pub(super) fn now(session: &Session) -> Result<String> {
-    Ok(session.run(["date", "+%s"])?.text())
 }
 
 /// switch-to-configuration says in the journal when it begins and how it ends. Where it says nothing at all nothing can be
@@ -97,26 +92,6 @@ fn ended(said: &str, system: &str) -> bool {
     let about = format!("switching to system configuration {system}");
     let mut lines = said.lines().filter(|line| line.contains(&about)).peekable();
     lines.peek().is_none() || lines.any(|line| line.starts_with("finished") || line.contains(" failed "))
-}
-
-/// Two activations at once can leave a host on one system and its boot default on another. Tells whether there was one to
-/// wait for.
-pub(super) fn wait_until_idle(session: &Session, patience: Duration) -> Result<bool> {
-    let start = Instant::now();
-    let mut waited = false;
-    while rollback::is_active(session, UNIT)? {
-        waited = true;
-        let message = format!("an activation is under way on {} already ({UNIT})", session.name());
-        if remote::interrupted() {
-            return Err(Failure::new(Kind::Interrupted, message));
-        }
-        if start.elapsed() > patience {
-            let hint = "wait for it, or stop the unit there".to_owned();
-            return Err(Failure::new(Kind::Activation, message).hint(hint));
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    Ok(waited)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Systems that are built on this machine are built by one nix first, which evaluates once what they share, and does not
-//! wait for the locks of seven others.
+//! Systems that are built on this machine are evaluated by one nix, which evaluates once what they share, and realised by
+//! one: neither waits for the locks of seven others.
 //!
-//! Each host's own nixos-rebuild comes after it all the same and finds its work done: it names the system, and where
-//! something is wrong, whose fault it is. So nothing is concluded here from how the common build ended.
+//! Only where all of it went well is anything concluded from it. Otherwise each host's own nixos-rebuild comes after it,
+//! finds done what could be done, and says whose fault it is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use fleet::HostName;
@@ -14,20 +14,41 @@ use remote::nix;
 use super::{Run, tell};
 use crate::failure::Failure;
 
-/// The groups that were built, by their snapshot and their first host.
+/// The systems of each group that was built, by its snapshot and its first host.
 #[derive(Default)]
-pub(super) struct Together(Mutex<HashSet<(String, HostName)>>);
+pub(super) struct Together(Mutex<HashMap<(String, HostName), BTreeMap<String, String>>>);
 
 impl Run<'_> {
-    /// The first of a group builds for all of it; the others wait meanwhile.
-    pub(super) fn build_together(&self, snapshot: &str, hosts: &[HostName], progress: &Progress<Failure>) {
-        let [first, _, ..] = hosts else { return };
+    /// The host's system, if all of its group could be built: the first of them builds, the others wait meanwhile.
+    pub(super) fn built_together(
+        &self,
+        name: &HostName,
+        snapshot: &str,
+        hosts: &[HostName],
+        progress: &Progress<Failure>,
+    ) -> Option<String> {
+        let [first, _, ..] = hosts else { return None };
         // Nothing is half done where one panicked, only not done.
-        let mut done = self.together.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remote::interrupted() || !done.insert((snapshot.to_owned(), first.clone())) {
-            return;
+        let mut groups = self.together.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remote::interrupted() {
+            return None;
         }
-        let build = nix::build_systems(snapshot, hosts.iter().map(HostName::as_str), &self.overrides);
-        let _ = build.run_measured(&|said| tell(progress, said));
+        let group = groups
+            .entry((snapshot.to_owned(), first.clone()))
+            .or_insert_with(|| self.build_all(snapshot, hosts, progress).unwrap_or_default());
+        group.get(name.as_str()).cloned()
+    }
+
+    fn build_all(
+        &self,
+        snapshot: &str,
+        hosts: &[HostName],
+        progress: &Progress<Failure>,
+    ) -> Option<BTreeMap<String, String>> {
+        let evaluate = nix::systems(snapshot, hosts.iter().map(HostName::as_str), &self.overrides);
+        let systems = nix::parse_systems(&evaluate.run_watched(&|line| progress.line(line)).ok()?.stdout)?;
+        let derivations = systems.values().map(|system| system.derivation.as_str());
+        nix::realise(derivations).run_measured(&|said| tell(progress, said)).ok()?;
+        Some(systems.into_iter().map(|(host, system)| (host, system.path)).collect())
     }
 }

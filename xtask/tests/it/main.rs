@@ -3,7 +3,10 @@
 mod access;
 mod architecture;
 mod doctor;
+mod documents;
 mod faults;
+mod github;
+mod graph;
 mod lab;
 mod leaks;
 mod lifecycle;
@@ -23,3 +26,4 @@ mod sudo;
 mod support;
 mod tokens;
 mod upgrade;
+mod workflows;

@@ -75,8 +75,12 @@ fn every_placement_and_every_goal() {
         edit_fleet(lab, "build_on = \"target\"\ntaints", "build_on = \"ocean\"\ntaints");
         edit_fleet(lab, "build_on = \"target\"\n", "build_on = \"local\"\n");
         change(lab, "ocean", "second");
+        xtask(lab, &["deploy", "--tag", "edge", "--goal", "build"]).expect(0);
+        let roots = on(lab, "ocean", "nix-store --gc --print-roots");
+        let kept = roots.lines().find_map(|line| line.strip_prefix("/run/xtask/next -> "));
         xtask(lab, &["deploy", "--tag", "edge"]).expect(0);
         let second = running(lab, "ocean");
+        assert_eq!(kept, Some(second.as_str()), "a garbage collection there left it alone:\n{roots}");
         assert!(second != first && boot_default(lab, "ocean") == second);
         assert!(fs::metadata(&second).is_ok(), "it was built here");
         change(lab, "maia", "third");

@@ -84,6 +84,10 @@ pub(crate) fn run(argv: &[&str], dir: &Path, env: &[(&str, &str)]) -> Answer {
 #[expect(clippy::disallowed_methods, reason = "a test looks at processes from outside")]
 pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[u8]) -> Answer {
     let mut command = std::process::Command::new(argv[0]);
+    // What we are tested on may itself be a runner, which would change what is printed.
+    ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"].iter().for_each(|name| {
+        command.env_remove(name);
+    });
     command.args(&argv[1..]).current_dir(dir).envs(env.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("failed to run {}: {error}", argv[0]));
@@ -111,6 +115,9 @@ pub(crate) fn run_at_terminal(
     let line = format!("trap : INT; {}; exit $?", remote::quote_all(argv));
     let mut command = std::process::Command::new("script");
     command.args(["--quiet", "--return", "--flush", "--command", &line, "/dev/null"]);
+    ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"].iter().for_each(|name| {
+        command.env_remove(name);
+    });
     command.current_dir(dir).envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("`script` of util-linux");
     let mut keyboard = child.stdin.take().expect("a pipe");
