@@ -85,6 +85,11 @@ impl Failure {
         Self { told: true, ..Self::new(kind, "") }
     }
 
+    /// Was it told already?
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
     /// Is it the configuration that has to be changed first?
     pub(crate) fn needs_an_edit(&self) -> bool {
         matches!(self.kind, Kind::Usage | Kind::Configuration | Kind::Build)

@@ -16,6 +16,7 @@ mod ask;
 mod cli;
 mod command;
 mod doctor;
+mod events;
 mod failure;
 mod graph;
 mod host_key;
@@ -23,26 +24,38 @@ mod identity;
 mod journal;
 mod playbook;
 mod render;
+mod report;
 mod repository;
 mod run;
 mod tokens;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, words) = match cli::parse() {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(failure) => {
+            events::refused(&failure);
+            return failure.report();
+        }
+    };
     render::colour(cli.global.color);
+    if cli.global.json {
+        // The command under rehearsal tells of itself.
+        let is_anothers = matches!(&cli.command, Some(Command::Rehearse(args)) if !args.clean);
+        events::stream(words, cli.global.dry_run, is_anothers);
+    }
     if let Err(error) = remote::watch_for_interrupts() {
         eprintln!("warning: ctrl-C cannot be handled in order: {error}");
     }
     if let Err(error) = agenix::forbid_core_dumps() {
         eprintln!("warning: a crash could leave secrets in a core dump: {error}");
     }
-    let result = match &cli.command {
+    let Some(command) = &cli.command else { return ended(command::overview::run(&cli.global)) };
+    let result = match command {
         Command::Deploy(args) => command::deploy::run(&cli.global, args),
         Command::BootstrapCluster => command::bootstrap::run(&cli.global),
         Command::Rollback(args) => command::rollback::run(&cli.global, args),
@@ -58,8 +71,16 @@ fn main() -> ExitCode {
         Command::Secrets(args) => command::secrets::run(&cli.global, args),
         Command::Token(command) => command::token::run(&cli.global, command),
         Command::Rehearse(args) => command::rehearse::run(&cli.global, args),
+        Command::Report(args) => command::report::run(&cli.global, args),
         Command::Test(args) => command::test::run(&cli.global, args),
+        Command::Completions(args) => command::completions::run(args),
+        Command::Man(args) => command::man::run(args),
     };
+    ended(result)
+}
+
+fn ended(result: failure::Result<()>) -> ExitCode {
+    events::end(result.as_ref().err());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -165,13 +165,7 @@ impl Repository {
 
     /// New files that a flake would need and git does not know.
     fn invisible_files(&self) -> Result<Vec<String>> {
-        let needed = |name: &String| {
-            // What a writer that was killed left goes away with the next one.
-            let is_ours = name.rsplit('/').next().is_some_and(|name| name.starts_with(".agenix."));
-            let is_seen = [".nix", ".age", "flake.lock"].iter().any(|end| name.ends_with(end));
-            !is_ours && (is_seen || name.starts_with("hosts/"))
-        };
-        Ok(self.unknown_to_git()?.into_iter().filter(needed).collect())
+        Ok(self.unknown_to_git()?.into_iter().filter(|name| is_seen_by_the_flake(name)).collect())
     }
 
     fn unknown_to_git(&self) -> Result<Vec<String>> {
@@ -205,6 +199,14 @@ impl Repository {
         let hint = format!("git --literal-pathspecs add -N -- {}", remote::quote_all(&files));
         Err(Failure::configuration(message).hint(hint))
     }
+}
+
+/// Is it a file that the hosts' systems are made of, if git knows it?
+pub(crate) fn is_seen_by_the_flake(name: &str) -> bool {
+    // What a writer that was killed left goes away with the next one.
+    let is_ours = name.rsplit('/').next().is_some_and(|name| name.starts_with(".agenix."));
+    let is_seen = [".nix", ".age", "flake.lock"].iter().any(|end| name.ends_with(end));
+    !is_ours && (is_seen || name.starts_with("hosts/"))
 }
 
 /// The rules' file is always the same one here, and is called by its short name.

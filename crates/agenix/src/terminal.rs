@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use remote::question::{self, Echo};
+use remote::question::{self, Echo, Enter};
 use remote::{Cmd, Tidy};
 
 use crate::edit::{EditError, Editor};
@@ -46,9 +46,13 @@ impl Asker for Person {
     }
 
     fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        if !question::possible() {
+            return None;
+        }
+        // A plugin's own words, which may stand for anything: enter alone agrees to nothing.
         let no = no.unwrap_or("no");
-        let answer = self.text(&format!("{question} [y: {yes}, n: {no}]"))?;
-        Some(question::is_yes(&answer))
+        let question = format!("{} (y: {}, n: {})", printable(question), printable(yes), printable(no));
+        question::confirm(&question, Enter::IsNo).ok().flatten()
     }
 }
 
@@ -99,15 +103,11 @@ impl Editor for EditorCommand {
             return false;
         }
         if matches!(why, EditError::Secret(SecretError::Commit(CommitError::Changed { .. }))) {
-            let question = "Open the editor again, to overwrite their content with yours? [y/N] ";
-            let answer = question::ask(question, Echo::Shown).ok().flatten();
-            return answer.is_some_and(|answer| question::is_yes(answer.expose_secret()));
+            let question = "Open the editor again, to overwrite their content with yours?";
+            return question::confirm(question, Enter::IsNo).ok().flatten() == Some(true);
         }
-        let answer = question::ask("Open the editor again, with what you typed? [Y/n] ", Echo::Shown);
-        answer.ok().flatten().is_some_and(|answer| {
-            let answer = answer.expose_secret().trim();
-            answer.is_empty() || question::is_yes(answer)
-        })
+        let question = "Open the editor again, with what you typed?";
+        question::confirm(question, Enter::IsYes).ok().flatten() == Some(true)
     }
 
     fn recovered(&self, recovery: &Recovery) {

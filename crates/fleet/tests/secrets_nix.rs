@@ -2,7 +2,7 @@
 //! would have written it.
 
 use expect_test::{Expect, expect};
-use fleet::secrets_nix::{SecretsNixError, add_host, remove_host, set_host_key};
+use fleet::secrets_nix::{SecretsNixError, add_host, named_secrets, remove_host, set_host_key};
 use fleet::{HostName, PublicKey, Role};
 
 const ADMIN: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIML6kcinJcR394Cfb8a39BmCRrSNXXhOIMRX8bMiXLqb";
@@ -713,4 +713,15 @@ fn a_key_is_changed_where_it_stands() {
         "NEW"; };
     "#]],
     );
+}
+
+#[test]
+fn secrets_are_named_by_what_stands_in_quotes_and_not_in_comments() {
+    let text = r#"
+        # "secrets/comment.age".publicKeys
+        let more = { "b.age".publicKeys = [ ]; }; name = "x"; in
+        { "secrets/a.age".publicKeys = [ ]; "${name}.age".publicKeys = [ ]; "readme.md" = 1; } // more // { "b.age" = 2; }
+    "#;
+    assert_eq!(named_secrets(text), ["b.age", "secrets/a.age"]);
+    assert_eq!(named_secrets("{ \"a.age\" = "), Vec::<String>::new());
 }

@@ -329,6 +329,16 @@ impl Background {
     pub fn ended(&self) -> bool {
         !matches!(self.handle.try_wait(), Ok(None))
     }
+
+    /// And did it succeed?
+    pub(crate) fn ended_well(&self) -> bool {
+        matches!(self.handle.try_wait(), Ok(Some(output)) if output.status.success())
+    }
+
+    /// Lets it live on without us.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Background {

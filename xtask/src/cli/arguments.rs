@@ -5,24 +5,27 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::known;
+
 #[derive(Debug, Args)]
 pub(crate) struct Hosts {
     /// Names in hosts/fleet.toml [default: all hosts of the cluster]
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = known::hosts())]
     pub(crate) hosts: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Names in hosts/fleet.toml [default: all hosts]
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = known::hosts())]
     pub(crate) hosts: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Its name in hosts/fleet.toml
-    pub(crate) host: String,
+    /// Its name in hosts/fleet.toml [at a terminal: you choose]
+    #[arg(add = known::hosts())]
+    pub(crate) host: Option<String>,
     /// The generation's number [default: the newest before the boot default]
     #[arg(long, value_name = "GENERATION")]
     pub(crate) to: Option<u32>,
@@ -31,13 +34,13 @@ pub(crate) struct Rollback {
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
     /// Names in hosts/fleet.toml [default: the host that this machine is]
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = known::hosts())]
     pub(crate) hosts: Vec<String>,
     /// All hosts of a role
     #[arg(long)]
     pub(crate) role: Option<Role>,
     /// All hosts with this tag
-    #[arg(long)]
+    #[arg(long, add = known::tags())]
     pub(crate) tag: Option<String>,
     /// All hosts
     #[arg(long, conflicts_with_all = ["hosts", "role", "tag"])]
@@ -65,7 +68,7 @@ pub(crate) struct Deploy {
     /// Take up the newest deploy or bootstrap that did not end well: its hosts, its goal, its snapshot of the flake
     ///
     /// What is done already is seen to be done by looking at the hosts. `--resume=RUN` names a run of .xtask/runs.
-    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, add = known::runs(),
           conflicts_with_all = ["hosts", "role", "tag", "all", "batch", "goal", "max_failures", "keep_going", "reboot",
                                 "drain"])]
     pub(crate) resume: Option<Option<String>>,
@@ -103,8 +106,8 @@ pub(crate) struct Kubeconfig {
     pub(crate) base64: bool,
     /// Merge it into your own kubeconfig: ~/.kube/config, or the first file of $KUBECONFIG
     ///
-    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context. Comments
-    /// are lost, as in `kubectl config`.
+    /// Entries of the cluster's name are replaced, all others stay as they are, and so does your current context.
+    /// Comments are lost, as in `kubectl config`.
     #[arg(long, conflicts_with = "out")]
     pub(crate) merge: bool,
 }
@@ -112,7 +115,7 @@ pub(crate) struct Kubeconfig {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Names in hosts/fleet.toml [default: all hosts]
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = known::hosts())]
     pub(crate) hosts: Vec<String>,
     /// Draw it again every so many seconds, until ctrl-C [default: 2]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds,
@@ -133,8 +136,9 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// Its name in hosts/fleet.toml
-    pub(crate) host: String,
+    /// Its name in hosts/fleet.toml [at a terminal: you choose]
+    #[arg(add = known::hosts())]
+    pub(crate) host: Option<String>,
     /// Go on with what comes, until ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
@@ -152,7 +156,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "NAME=FILE")]
     pub(crate) admin: Vec<String>,
     /// Where to ask a host for its key, any number of times [default: its addresses in fleet.toml]
-    #[arg(long, value_name = "HOST=ADDRESS")]
+    #[arg(long, value_name = "HOST=ADDRESS", add = known::host_addresses())]
     pub(crate) host: Vec<String>,
 }
 
@@ -167,9 +171,21 @@ pub(crate) struct Rehearse {
     /// Remove what a killed rehearsal left behind, and do nothing else
     #[arg(long)]
     pub(crate) clean: bool,
-    /// The command and its arguments, without `cargo xtask`
+    /// The command and its arguments, without `cargo xtask` [default: bootstrap-cluster]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Its name in .xtask/runs, or how that begins [default: the newest]
+    pub(crate) run: Option<String>,
+    /// Print a summary and the report's path, and open no browser
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// List the runs that are kept: what, when, how long, how it ended
+    #[arg(long, conflicts_with_all = ["run", "print"])]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, Args)]
@@ -177,4 +193,30 @@ pub(crate) struct Test {
     /// Install what the tests need first (Debian, as root)
     #[arg(long)]
     pub(crate) install: bool,
+}
+
+/// A shell that scripts are printed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell that it is for
+    pub(crate) shell: Shell,
+    /// What a script asks at a Tab: the words of the line from `xtask` to the cursor.
+    #[arg(last = true, hide = true)]
+    pub(crate) words: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command, such as `secrets edit` [default: the page of cargo xtask]
+    pub(crate) command: Vec<String>,
+    /// Write every command's page into this folder, such as ~/.local/share/man/man1
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "command")]
+    pub(crate) out: Option<PathBuf>,
 }

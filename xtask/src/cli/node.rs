@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Role;
+use super::{Role, known};
 
 #[derive(Debug, Args)]
 pub(crate) struct Node {
@@ -12,15 +12,16 @@ pub(crate) struct Node {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
-    /// Add a host: its table, its folder, its place in secrets.nix and in the secrets; then deploy it
+    /// Add a host to the repository, and deploy it
     ///
-    /// Shows everything that it is about to write, and asks once. The repository has all of it afterwards, or nothing.
-    /// secrets.nix is edited only where it names hosts by hand.
+    /// Its table, its folder, its place in secrets.nix and in the secrets. Shows everything that it is about to write,
+    /// and asks once. The repository has all of it afterwards, or nothing. secrets.nix is edited only where it names
+    /// hosts by hand.
     #[command(after_help = "\
 Examples:
   cargo xtask node add alma --role agent
   cargo xtask node add alma --role agent --address 192.168.1.20 --label disk=ssd
-  cargo xtask node add alma --role agent --host-key alma.pub --yes --no-deploy    offline, nothing asked
+  cargo xtask node add alma --role agent --host-key alma.pub --yes --no-deploy
   cargo xtask node add alma --role agent --dry-run")]
     Add(NodeAdd),
     /// Take a host out of the cluster and out of the repository
@@ -31,15 +32,22 @@ Examples:
 Examples:
   cargo xtask node remove alma
   cargo xtask node remove alma --keep-folder
-  cargo xtask node remove alma --force      it is broken: go on without what needs it")]
+  cargo xtask node remove alma --force   it is broken: go on without it")]
     Remove(NodeRemove),
-    /// Pin the new host key of a host that was reinstalled, and encrypt to it what the host may read
+    /// Pin the new host key of a host that was reinstalled
+    ///
+    /// And encrypt to it what the host may read. Shows the new fingerprint beside the old one, and asks once. The
+    /// repository has both changes afterwards, or none.
     #[command(after_help = "\
 Examples:
   cargo xtask node pin alma --deploy
   cargo xtask node pin alma --host-key alma.pub --yes")]
     Pin(NodePin),
-    /// The hosts of fleet.toml, offline and without a key
+    /// List the hosts of fleet.toml, offline and without a key
+    #[command(after_help = "\
+Examples:
+  cargo xtask node list
+  cargo xtask node list --json   for other programs: one event a host")]
     List,
 }
 
@@ -63,16 +71,16 @@ pub(crate) struct NodeAdd {
     #[arg(long, value_name = "USER")]
     pub(crate) ssh_user: Option<String>,
     /// `key=value:Effect`, any number of times
-    #[arg(long, value_name = "TAINT")]
+    #[arg(long, value_name = "TAINT", add = known::taints())]
     pub(crate) taint: Vec<String>,
     /// `key=value`, any number of times
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, value_name = "LABEL", add = known::labels())]
     pub(crate) label: Vec<String>,
     /// For `deploy --tag`, any number of times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = known::tags())]
     pub(crate) tag: Vec<String>,
     /// Where its system is built: target, local, or a host of the fleet [default: target]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", add = known::builders())]
     pub(crate) build_on: Option<String>,
     /// Change the repository only
     #[arg(long)]
@@ -82,6 +90,7 @@ pub(crate) struct NodeAdd {
 #[derive(Debug, Args)]
 pub(crate) struct NodeRemove {
     /// Its name in hosts/fleet.toml
+    #[arg(add = known::hosts())]
     pub(crate) name: String,
     /// Leave hosts/NAME/ as it is
     #[arg(long)]
@@ -98,6 +107,7 @@ pub(crate) struct NodeRemove {
 #[derive(Debug, Args)]
 pub(crate) struct NodePin {
     /// Its name in hosts/fleet.toml
+    #[arg(add = known::hosts())]
     pub(crate) name: String,
     /// Its new host key, or the file of one [default: the host is asked, and you compare the fingerprint]
     #[arg(long, value_name = "KEY")]

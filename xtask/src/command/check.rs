@@ -5,6 +5,7 @@ use fleet::Fleet;
 
 use crate::access;
 use crate::cli::Global;
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::render::github;
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, is_token, secret};
@@ -59,12 +60,8 @@ fn print(global: &Global, checked: &[Checked]) {
                     Ok(text) => (true, text, &None),
                     Err((text, hint)) => (false, text, hint),
                 };
-                say!(
-                    "{}",
-                    serde_json::json!({
-                        "event": "check", "subject": subject, "ok": ok, "finding": text, "hint": hint,
-                    })
-                );
+                let (subject, finding, hint) = (subject.clone(), text.clone(), hint.clone());
+                Event::Check { subject, ok, finding, hint }.print();
             }
             Ok(text) => say!("{} {subject:width$}  {text}", console::style("✓").green()),
             Err((text, hint)) => {

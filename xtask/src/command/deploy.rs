@@ -88,19 +88,48 @@ fn select<'a>(fleet: &'a Fleet, args: &Deploy) -> Result<Vec<&'a Host>> {
         })?]);
     }
     let mut hosts = if args.hosts.is_empty() { Vec::new() } else { named_or_cluster(fleet, &args.hosts)? };
-    let role = args.role.map(|role| match role {
-        Role::Server => fleet::Role::Server,
-        Role::Agent => fleet::Role::Agent,
-    });
-    for host in fleet.hosts.values() {
-        let by_role = role.is_some() && host.role == role;
-        let by_tag = args.tag.as_ref().is_some_and(|tag| host.tags.contains(tag));
-        if (by_role || by_tag) && !hosts.contains(&host) {
-            hosts.push(host);
+    let mut add = |more: Vec<&'a Host>| {
+        for host in more {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
         }
+    };
+    if let Some(role) = args.role {
+        add(with_role(fleet, role)?);
     }
-    if hosts.is_empty() {
-        return Err(Failure::new(Kind::Usage, "no host of hosts/fleet.toml is of that role or has that tag"));
+    if let Some(tag) = &args.tag {
+        add(with_tag(fleet, tag)?);
     }
     Ok(hosts)
+}
+
+fn with_role(fleet: &Fleet, role: Role) -> Result<Vec<&Host>> {
+    let role = match role {
+        Role::Server => fleet::Role::Server,
+        Role::Agent => fleet::Role::Agent,
+    };
+    let hosts: Vec<&Host> = fleet.hosts.values().filter(|host| host.role == Some(role)).collect();
+    if hosts.is_empty() {
+        let message = format!("no host in hosts/fleet.toml has the role {role}");
+        return Err(Failure::new(Kind::Usage, message).hint("cargo xtask node list".to_owned()));
+    }
+    Ok(hosts)
+}
+
+fn with_tag<'a>(fleet: &'a Fleet, tag: &str) -> Result<Vec<&'a Host>> {
+    let hosts: Vec<&Host> =
+        fleet.hosts.values().filter(|host| host.tags.iter().any(|known| known == tag)).collect();
+    if !hosts.is_empty() {
+        return Ok(hosts);
+    }
+    let mut known: Vec<&str> = fleet.hosts.values().flat_map(|host| &host.tags).map(String::as_str).collect();
+    known.sort_unstable();
+    known.dedup();
+    let hint = match fleet::nearest(tag, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => "no host has one yet: `tags = [\"…\"]` in its table".to_owned(),
+        None => format!("known tags: {}", known.join(", ")),
+    };
+    Err(Failure::new(Kind::Usage, format!("no host in hosts/fleet.toml has the tag `{tag}`")).hint(hint))
 }

@@ -6,6 +6,7 @@ use super::named_or_cluster;
 use crate::ask::Asker;
 use crate::cli::{Doctor, Global};
 use crate::doctor::{self, Asked, Weight};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::render::Terminal;
 use crate::repository::Repository;
@@ -27,7 +28,7 @@ pub(crate) fn run(global: &Global, args: &Doctor) -> Result<()> {
     hosts.extend(server.filter(|server| !named.contains(server)));
     if global.dry_run {
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        say!("would ask {}, and change nothing", names.join(", "));
+        would(global, &format!("ask {}, and change nothing", names.join(", ")));
         return Ok(());
     }
     let asker = Asker::new(global, &fleet, &Terminal::new())?;

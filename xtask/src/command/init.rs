@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use agenix::secrecy::ExposeSecret;
 use fleet::{Address, Fleet, Host, PublicKey, edit};
 
 use crate::cli::{Global, Init};
+use crate::events::{Event, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::host_key;
 use crate::repository::Repository;
-use remote::question::{self, Echo};
+use remote::question::{self, Enter};
 
 /// One key to write, as it is shown before.
 struct Change {
@@ -21,7 +21,17 @@ struct Change {
 
 enum Edit {
     Admin(String),
-    Host(fleet::HostName),
+    Host(fleet::HostName, Address),
+}
+
+impl Change {
+    fn event(&self, key: String, replaces: Option<String>) -> Event {
+        let (host, admin, heard_at) = match &self.edit {
+            Edit::Admin(name) => (None, Some(name.clone()), None),
+            Edit::Host(name, address) => (Some(name.to_string()), None, Some(address.as_str().to_owned())),
+        };
+        Event::Key { host, admin, key, replaces, heard_at }
+    }
 }
 
 pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
@@ -31,8 +41,8 @@ pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
     let hosts = hosts_to_ask(&fleet, args)?;
     let mut changes = admins(&fleet, args)?;
     if global.dry_run {
-        changes.iter().for_each(|change| say!("would write: {}", change.what));
-        hosts.iter().for_each(|host| say!("would ask {} for its key", host.name));
+        changes.iter().for_each(|change| would(global, &format!("write: {}", change.what)));
+        hosts.iter().for_each(|host| would(global, &format!("ask {} for its key", host.name)));
         return Ok(());
     }
     let mut silent = Vec::new();
@@ -59,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &Init) -> Result<()> {
 fn old_key<'a>(fleet: &'a Fleet, change: &Change) -> Option<&'a PublicKey> {
     match &change.edit {
         Edit::Admin(name) => fleet.admins.get(name),
-        Edit::Host(name) => fleet.hosts[name].ssh_host_key.as_ref(),
+        Edit::Host(name, _) => fleet.hosts[name].ssh_host_key.as_ref(),
     }
 }
 
@@ -76,7 +86,7 @@ fn confirm_and_write(
     for change in changes {
         let (key, old) = (change.key.fingerprint(), old_key(fleet, change).map(PublicKey::fingerprint));
         if global.json {
-            say!("{}", serde_json::json!({"event": "key", "what": change.what, "key": key, "replaces": old}));
+            change.event(key, old).print();
         } else {
             say!("{}\n  {key}", change.what);
             old.iter().for_each(|old| say!("  REPLACES {old}"));
@@ -99,7 +109,7 @@ fn confirm_and_write(
 fn apply(text: &str, change: &Change) -> Result<String> {
     let edited = match &change.edit {
         Edit::Admin(name) => edit::set_admin(text, name, &change.key),
-        Edit::Host(name) => edit::set_host_key(text, name, &change.key),
+        Edit::Host(name, _) => edit::set_host_key(text, name, &change.key),
     };
     edited.map_err(|error| Failure::configuration(format!("failed to edit hosts/fleet.toml: {error}")))
 }
@@ -143,7 +153,9 @@ fn hosts_to_ask<'a>(fleet: &'a Fleet, args: &Init) -> Result<Vec<&'a Host>> {
 }
 
 fn usage(flag: &str, text: &str, form: &str) -> Failure {
+    let example = if flag == "--host" { "maia=100.64.0.5" } else { "me=~/.ssh/id_ed25519.pub" };
     Failure::new(Kind::Usage, format!("{flag} `{text}` is not of the form {form}"))
+        .hint(format!("such as: {flag} {example}"))
 }
 
 /// Asks the host's addresses for its key; `None` when none answers.
@@ -157,7 +169,7 @@ fn scan(host: &Host, args: &Init) -> Result<Option<Change>> {
     };
     let change = |(key, address): (PublicKey, Address)| {
         let what = format!("host {}, as {} answers", host.name, address.as_str());
-        Change { what, key, edit: Edit::Host(host.name.clone()) }
+        Change { what, key, edit: Edit::Host(host.name.clone(), address) }
     };
     Ok(host_key::scan(&addresses)?.map(change))
 }
@@ -174,9 +186,10 @@ fn confirm(global: &Global, change: &Change) -> Result<bool> {
         )
         .hint("compare the fingerprints, then run it again with --yes".to_owned()));
     }
-    let text = "  the same as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows there? [y/N] ";
-    match question::ask(text, Echo::Shown)? {
-        Some(answer) => Ok(question::is_yes(answer.expose_secret())),
+    let text =
+        format!("  does `{}` show the same on the host, and is it to be written?", host_key::ON_THE_HOST);
+    match question::confirm(&text, Enter::IsNo)? {
+        Some(answer) => Ok(answer),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was written")),
     }
 }

@@ -17,6 +17,7 @@ use fleet::{Fleet, Host};
 
 use crate::ask::Asker;
 use crate::cli::{Global, Kubeconfig};
+use crate::events::{Event, would};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::render::Terminal;
 use crate::repository::Repository;
@@ -50,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &Kubeconfig) -> Result<()> {
         return Err(Failure::new(Kind::Usage, message));
     }
     if global.dry_run {
-        say!("would fetch {} from {} {}", k3s::KUBECONFIG, server.name, to.planned());
+        would(global, &format!("fetch {} from {} {}", k3s::KUBECONFIG, server.name, to.planned()));
         return Ok(());
     }
     let config = fetch(global, &fleet, server, &url)?;
@@ -125,7 +126,7 @@ fn fetch(global: &Global, fleet: &Fleet, server: &Host, url: &str) -> Result<Sec
 
 fn told(global: &Global, fleet: &Fleet, url: &str, path: &Path, link: Option<&Path>) {
     if global.json {
-        say!("{}", serde_json::json!({"event": "kubeconfig", "path": path, "link": link, "server": url}));
+        event(path, link, url, &fleet.cluster.name, true).print();
         return;
     }
     say!("{}: the cluster {} at {url}", path.display(), fleet.cluster.name);
@@ -159,10 +160,7 @@ fn merge(global: &Global, fleet: &Fleet, url: &str, path: &Path, config: &Secret
         write_private(&real, merged.expose_secret(), mode)?;
     }
     if global.json {
-        let event = serde_json::json!({
-            "event": "kubeconfig", "path": path, "server": url, "context": name, "changed": merged.is_some(),
-        });
-        say!("{event}");
+        event(path, None, url, name, merged.is_some()).print();
     } else if merged.is_some() {
         say!("{}: the cluster {name} at {url}, as the context {name}", path.display());
         say!("try it: kubectl --context {} get nodes", remote::quote(name));
@@ -170,6 +168,16 @@ fn merge(global: &Global, fleet: &Fleet, url: &str, path: &Path, config: &Secret
         say!("{}: the cluster {name} is there already; nothing was changed", path.display());
     }
     Ok(())
+}
+
+fn event(path: &Path, link: Option<&Path>, server: &str, context: &str, changed: bool) -> Event {
+    Event::Kubeconfig {
+        path: path.display().to_string(),
+        link: link.map(|link| link.display().to_string()),
+        server: server.to_owned(),
+        context: context.to_owned(),
+        changed,
+    }
 }
 
 /// On one line, as a secret of CI is pasted.

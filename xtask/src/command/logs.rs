@@ -9,8 +9,10 @@ use k3s::unit;
 use remote::RunError;
 use remote::ssh::Session;
 
+use super::one_host;
 use crate::ask::Asker;
 use crate::cli::{Global, Logs};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::render::{Terminal, github};
 use crate::repository::Repository;
@@ -18,10 +20,10 @@ use crate::repository::Repository;
 pub(crate) fn run(global: &Global, args: &Logs) -> Result<()> {
     let repository = Repository::find()?;
     let fleet = repository.fleet()?;
-    let host = fleet.host(&args.host)?;
+    let host = one_host(global, &fleet, args.host.as_deref())?;
     if global.dry_run {
         let unit = args.unit.as_deref().unwrap_or("k3s");
-        say!("would read the journal of {unit} on {}", host.name);
+        would(global, &format!("read the journal of {unit} on {}", host.name));
         return Ok(());
     }
     let asker = Asker::new(global, &fleet, &Terminal::new())?;
@@ -59,8 +61,22 @@ fn once(
     let output = session.run(argv)?;
     if output.stdout.is_empty() {
         eprintln!("the journal of {} has nothing of {unit}", session.name());
+        if let Some(nearest) = nearest_unit(session, unit) {
+            eprintln!("{} did you mean `{nearest}`?", console::style("hint:").cyan().bold().for_stderr());
+        }
     }
     Ok(stdout.write_all(&output.stdout))
+}
+
+/// `None` where the unit is there and has said nothing.
+fn nearest_unit(session: &Session, unit: &str) -> Option<String> {
+    let list = ["systemctl", "list-unit-files", "--no-legend", "--no-pager", "--type=service"];
+    let text = session.run(list).ok()?.text();
+    let short = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
+    let known: Vec<String> =
+        text.lines().filter_map(|line| line.split_whitespace().next()).map(short).collect();
+    let nearest = fleet::nearest(&short(unit), known.iter().map(String::as_str))?;
+    (nearest != short(unit)).then_some(nearest)
 }
 
 fn argv(args: &Logs, unit: &str, json: bool) -> Vec<String> {

@@ -2,14 +2,18 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod kubeconfig;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod node;
+pub(crate) mod overview;
 pub(crate) mod rehearse;
+pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod secrets;
 pub(crate) mod status;
@@ -22,9 +26,11 @@ use std::time::Duration;
 use agenix::{Rule, RuleError, Rules};
 use console::Term;
 use fleet::{Fleet, Host};
+use remote::question;
 
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::events::Event;
+use crate::failure::{Failure, Kind, Result};
 use crate::journal::{Asked, Journal};
 use crate::playbook::{Action, Plan, Rotated};
 use crate::render::{CommandsOf, Glyphs, Paper, Terminal, renderer};
@@ -45,6 +51,33 @@ fn print_or_execute(
         return Ok(());
     }
     let mut journal = needs.journal.begin(repository, plan);
+    let result = execute(global, repository, fleet, plan, needs, journal.as_mut());
+    let can_resume = matches!(needs.journal, Keep::Deploy { .. });
+    let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
+    let Some(journal) = journal else { return result };
+    let run = journal.id().to_owned();
+    let Some(path) = journal.finish(&result).map(|path| path.display().to_string()) else { return result };
+    // Refused before its first step, it has no more to tell than its error.
+    let was_run = result.as_ref().map_or_else(Failure::is_told, |()| true);
+    if global.json {
+        Event::Report { run, path }.print();
+    } else if was_run {
+        if can_resume && failed_outside {
+            eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
+        }
+        eprintln!("\n{} {path}", console::style("report:").dim().for_stderr());
+    }
+    result
+}
+
+fn execute(
+    global: &Global,
+    repository: &Repository,
+    fleet: &Fleet,
+    plan: &Plan,
+    needs: &Needs,
+    journal: Option<&mut Journal>,
+) -> Result<()> {
     let terminal = Terminal::new();
     let rules = if needs.secrets { Some(usable(repository.rules(fleet)?)?) } else { None };
     let identities = identity::load(global, &terminal)?;
@@ -64,16 +97,10 @@ fn print_or_execute(
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
     let mut renderers: Vec<&mut dyn render::Renderer> = vec![renderer.as_mut()];
-    renderers.extend(journal.as_mut().map(|journal| journal as _));
+    renderers.extend(journal.map(|journal| journal as _));
     let result = run.execute(plan, global.jobs, &mut renderers);
     for difference in run.differences().iter().filter(|_| !global.json) {
         say!("\n{difference}");
-    }
-    let can_resume = matches!(needs.journal, Keep::Deploy { .. });
-    let failed_outside = result.as_ref().is_err_and(|failure| !failure.needs_an_edit());
-    if let Some(journal) = journal.filter(|_| can_resume && failed_outside && !global.json) {
-        eprintln!("\nto go on with it, from the same snapshot: cargo xtask deploy --resume");
-        eprintln!("what happened: {}", journal.path().display());
     }
     result
 }
@@ -135,14 +162,14 @@ fn print_plan(global: &Global, repository: &Repository, fleet: &Fleet, plan: &Pl
         return;
     }
     for (stage, track, step) in plan.steps() {
-        let mut value = serde_json::json!({
-            "event": "planned-step",
-            "stage": stage.name, "subject": track.subject, "step": step.name, "about": step.about,
-        });
-        if let Some(commands) = commands {
-            value["commands"] = commands(&step.action).into();
+        Event::PlannedStep {
+            stage: stage.name.clone(),
+            subject: track.subject.clone(),
+            step: step.name.clone(),
+            about: step.about.clone(),
+            commands: commands.map(|commands| commands(&step.action)),
         }
-        say!("{value}");
+        .print();
     }
 }
 
@@ -159,4 +186,32 @@ fn named_or_cluster<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Ho
         }
     }
     Ok(hosts)
+}
+
+/// The host that was named; else the only one; else the one that is chosen at the terminal.
+fn one_host<'a>(global: &Global, fleet: &'a Fleet, named: Option<&str>) -> Result<&'a Host> {
+    if let Some(name) = named {
+        return Ok(fleet.host(name)?);
+    }
+    let hosts: Vec<&Host> = fleet.hosts.values().collect();
+    if let [only] = hosts[..] {
+        return Ok(only);
+    }
+    let about = |host: &&Host| {
+        let role = host.role.map_or("outside the cluster".to_owned(), |role| role.to_string());
+        (host.name.to_string(), role)
+    };
+    let options: Vec<(String, String)> = hosts.iter().map(about).collect();
+    choose(global, "Which host?", "no host is named", &options).map(|at| hosts[at])
+}
+
+/// One of these, by whoever is at the terminal; where nobody is, `refusal` with their names.
+fn choose(global: &Global, question: &str, refusal: &str, options: &[(String, String)]) -> Result<usize> {
+    if global.json || options.is_empty() || !question::possible() {
+        let names: Vec<&str> = options.iter().map(|(name, _)| name.as_str()).collect();
+        let hint = (!names.is_empty()).then(|| format!("name one of: {}", names.join(", ")));
+        return Err(Failure::new(Kind::Usage, refusal).hint(hint));
+    }
+    let chosen = question::choose(question, options)?;
+    chosen.ok_or_else(|| Failure::new(Kind::Interrupted, format!("{refusal}; nothing was done")))
 }

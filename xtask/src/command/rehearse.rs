@@ -1,5 +1,6 @@
 //! `rehearse`: the same commands, against throwaway machines.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,26 +8,33 @@ use agenix::{Rules, SecretPath};
 use console::style;
 use lab::Lab;
 
-use crate::cli::{Global, Rehearse};
+use crate::cli::{self, Global, Rehearse};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{Repository, is_token};
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
-        say!("would remove the cgroups of rehearsals that were killed");
+        would(global, "remove the cgroups of rehearsals that were killed");
         return Ok(());
     }
     if args.clean {
-        say!("removed {} cgroups of rehearsals that were killed", lab::clean());
+        eprintln!("removed {} cgroups of rehearsals that were killed", lab::clean());
         return Ok(());
     }
     if lab::is_inside() {
         return inside(global, args);
     }
+    // A mistyped word is told at once, and not once the machines are up.
+    let words = std::iter::once("xtask".to_owned()).chain(command(args)).map(OsString::from);
+    if cli::parse_from(words)?.is_none() {
+        return Ok(());
+    }
     let repository = Repository::find()?;
     repository.fleet()?;
     if global.dry_run {
-        say!("would boot a machine for each host of hosts/fleet.toml and run: {}", command(args).join(" "));
+        let command = command(args).join(" ");
+        would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
     if args.install {

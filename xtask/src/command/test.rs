@@ -5,6 +5,7 @@ use std::path::Path;
 use console::style;
 
 use crate::cli::{Global, Test};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 
 /// One check: what it is called, its command line, extra environment.
@@ -15,14 +16,20 @@ struct Check {
 }
 
 /// What the tests use beyond the lab's packages.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 13] = [
+    ("bash-completion", "dh_bash-completion"),
     ("chromium", "chromium"),
+    ("chromium-driver", "chromedriver"),
+    ("curl", "curl"),
+    ("fish", "fish"),
     ("graphviz", "dot"),
     ("kubernetes-client", "kubectl"),
+    ("man-db", "man"),
     ("python3-pip", "pip3"),
     ("shellcheck", "shellcheck"),
     ("strace", "strace"),
     ("tmux", "tmux"),
+    ("zsh", "zsh"),
 ];
 
 /// The Rust implementation of age, for the tests of `crates/agenix`. Debian has no package of it.
@@ -51,6 +58,7 @@ const CHECKS: [Check; 5] = [
             ".ci/run",
             "crates/agenix/benches/shell-loop.sh",
             "xtask/benches/deploy/bare.sh",
+            "xtask/src/command/completions/cargo-xtask.bash",
             "crates/lab/nixpkgs/pkgs/activation/init.sh",
             "crates/lab/nixpkgs/pkgs/activation/only-on-rehearsal-machines.sh",
         ],
@@ -79,9 +87,13 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
     if global.dry_run {
         for check in &CHECKS {
-            say!("would run {}: {}", check.name, check.argv.join(" "));
+            would(global, &format!("run {}: {}", check.name, check.argv.join(" ")));
         }
         return Ok(());
+    }
+    if global.json {
+        let message = "what the tests print is shown as it is, which --json has no form for";
+        return Err(Failure::new(Kind::Usage, message));
     }
     if args.install {
         lab::install(&PACKAGES, &|line| eprintln!("{line}"))?;

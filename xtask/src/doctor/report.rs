@@ -5,6 +5,7 @@ use fleet::{Fleet, HostName};
 
 use super::{Asked, Examination, Facts, Finding, Weight};
 use crate::cli::Global;
+use crate::events::{self, Event};
 
 /// Wider than that nobody reads.
 const WIDEST: usize = 100;
@@ -131,19 +132,21 @@ fn print_json(global: &Global, all: &Examination) {
     for finding in &all.findings {
         let entry = finding.cause.entry();
         let severity = if entry.weight == Weight::Error { "error" } else { "note" };
-        let value = serde_json::json!({
-            "event": "finding", "host": finding.host.as_ref().map(HostName::as_str), "cause": entry.name,
-            "severity": severity, "finding": entry.what, "value": finding.value, "evidence": finding.evidence,
-            "seen_by": entry.seen, "hint": finding.remedy,
-        });
-        say!("{value}");
+        Event::Finding(events::Finding {
+            host: finding.host.as_ref().map(ToString::to_string),
+            cause: Some(entry.name.to_owned()),
+            severity: severity.to_owned(),
+            finding: entry.what.to_owned(),
+            value: finding.value.clone(),
+            evidence: finding.evidence.clone(),
+            seen_by: Some(entry.seen.to_owned()),
+            hint: finding.remedy.clone(),
+        })
+        .print();
     }
     for well in all.well.iter().filter(|_| global.verbose) {
-        let host = well.host.as_ref().map(HostName::as_str);
-        say!(
-            "{}",
-            serde_json::json!({"event": "check", "host": host, "check": well.check, "value": well.value})
-        );
+        let host = well.host.as_ref().map(ToString::to_string);
+        Event::Well { host, check: well.check.to_owned(), value: well.value.clone() }.print();
     }
 }
 

@@ -3,10 +3,19 @@
 //! A line is written by one system call, behind the others: so what a killed run had to tell is there. It tells what
 //! `--json` prints, with the time, behind one line of what was asked for; no secret is in either. A journal that cannot
 //! be written is told once and stops no deploy. What hosts are is never read from it: they are asked.
+//!
+//! Beside it lies what a person looks at, `report.html`, made from these lines alone when the run has ended: so that of a run
+//! that was killed can be made later.
 
+mod last;
 mod past;
+mod runs;
 
+pub(crate) use last::{End, Last, RunKind};
 pub(crate) use past::Past;
+pub(crate) use runs::{KeptRun, RUNS};
+
+use self::runs::ids;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -19,16 +28,14 @@ use remote::nix::OverrideInput;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::events::{self, VERSION};
+use crate::failure::{Failure, Result};
 use crate::playbook::{Aim, Plan};
-use crate::render::{Renderer, failure_event};
+use crate::render::Renderer;
 
-const RUNS: &str = ".xtask/runs";
 const EVENTS: &str = "events.jsonl";
 /// How many runs are kept.
 const KEPT: usize = 100;
-/// Of the lines' form.
-const VERSION: u32 = 1;
 
 /// What a deploy was asked to do, with its hosts found out: enough to do the same again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +59,9 @@ impl Asked {
 
 pub(crate) struct Journal {
     file: File,
+    root: PathBuf,
+    id: String,
+    /// From the root.
     path: PathBuf,
     /// It could not be written, which was told.
     broken: bool,
@@ -79,8 +89,8 @@ impl Journal {
         let path = Path::new(RUNS).join(&id).join(EVENTS);
         private(false).create(runs.join(&id))?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(root.join(&path))?;
-        let mut journal = Self { file, path, broken: false };
         let mut begun = json!({"event": "run", "version": VERSION, "id": id, "title": title});
+        let mut journal = Self { file, root: root.to_owned(), id, path, broken: false };
         let more = more.as_object().into_iter().flatten();
         begun
             .as_object_mut()
@@ -90,9 +100,25 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where it is, from the repository's root.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How the run ended, and then the report of it; gives its path from the repository's root. What goes wrong with a report
+    /// is told, and is nobody's failure.
+    pub(crate) fn finish(mut self, result: &Result<()>) -> Option<PathBuf> {
+        let failure = result.as_ref().err();
+        if let Some(failure) = failure.filter(|failure| !failure.is_told()) {
+            self.tell(&events::Event::failure(failure, None));
+        }
+        self.tell(&events::Event::End { exit_code: failure.map_or(0, |failure| failure.kind as u8) });
+        let report = KeptRun::find(&self.root, &self.id).and_then(|run| run.write_report());
+        report.inspect_err(|failure| eprintln!("warning: this run has no report: {failure}")).ok()
+    }
+
+    fn tell(&mut self, event: &impl Serialize) {
+        let event = serde_json::to_value(event).expect("events are plain data");
+        self.line(SystemTime::now(), event);
     }
 
     fn line(&mut self, at: SystemTime, mut event: Value) {
@@ -110,13 +136,12 @@ impl Journal {
 
 impl Renderer for Journal {
     fn event(&mut self, event: &Event) {
-        let event = serde_json::to_value(event).expect("events are plain data");
-        self.line(SystemTime::now(), event);
+        self.tell(event);
     }
 
     fn report(&mut self, _plan: &Plan, report: &Report<Failure>) {
         for failure in &report.failures {
-            self.line(SystemTime::now(), failure_event(failure));
+            self.tell(&events::Event::failure(&failure.error, Some(&failure.step)));
         }
     }
 }
@@ -129,10 +154,7 @@ fn forget_old_runs(runs: &Path) {
     }
 }
 
-/// The runs, the newest first.
-fn ids(runs: &Path) -> Vec<String> {
-    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
-    let mut ids: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    ids.sort_unstable_by(|a, b| b.cmp(a));
-    ids
+/// The runs of the repository, the newest first.
+pub(crate) fn ids_in(root: &Path) -> Vec<String> {
+    ids(&root.join(RUNS))
 }

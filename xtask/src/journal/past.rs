@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Asked, EVENTS, RUNS, VERSION, ids};
+use super::runs::{RUNS, ids};
+use super::{Asked, EVENTS};
+use crate::events::VERSION;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Rotated;
 
@@ -31,7 +33,10 @@ impl Past {
             let what = id.map_or("there is no deploy to resume".to_owned(), |id| {
                 format!("there is no deploy `{id}` to resume")
             });
-            Failure::new(Kind::Usage, what).hint(hint.clone())
+            let all = ids(&runs);
+            let nearest = id.and_then(|id| fleet::nearest(id, all.iter().map(String::as_str)));
+            let meant = nearest.filter(|near| id != Some(near)).map(|near| format!("did you mean `{near}`?"));
+            Failure::new(Kind::Usage, what).hint(meant.unwrap_or_else(|| hint.clone()))
         })?;
         if found.ended_well {
             let what = format!("the deploy {} ended well: there is nothing to resume", found.id);

@@ -18,7 +18,6 @@ use crate::failure::Failure;
 use crate::playbook::Plan;
 
 pub(crate) use glyphs::Glyphs;
-pub(crate) use json::failure_event;
 pub(crate) use screen::Terminal;
 pub(crate) use tree::{CommandsOf, Paper, tree};
 

@@ -42,6 +42,27 @@ impl Finding {
     }
 }
 
+/// One look at a host: each thing that was looked at with what was seen there, and what of it is not well.
+#[derive(Default)]
+struct Look {
+    /// In a line, if all is.
+    summary: String,
+    seen: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+impl Look {
+    fn saw(&mut self, what: &str, well: &str, finding: Option<Finding>) {
+        let seen = finding.as_ref().map_or(well, |finding| finding.what.as_str());
+        self.seen.push(format!("{what}: {seen}"));
+        self.findings.extend(finding);
+    }
+
+    fn tell(&self, progress: &Progress<Failure>) {
+        self.seen.iter().for_each(|seen| progress.fact("evidence", seen.as_str()));
+    }
+}
+
 impl Run<'_> {
     pub(super) fn gate(&self, name: &HostName, progress: &Progress<Failure>) -> Result<Outcome> {
         let start = Instant::now();
@@ -49,8 +70,8 @@ impl Run<'_> {
         loop {
             let mut look = || -> Result<_> {
                 let session = fresh.take().map_or_else(|| self.open_fresh(name).map(Arc::new), Ok)?;
-                let (evidence, findings) = self.look_at(name, &session)?;
-                Ok((session, evidence, findings))
+                let look = self.look_at(name, &session)?;
+                Ok((session, look))
             };
             let seen = look();
             if remote::interrupted() {
@@ -61,16 +82,20 @@ impl Run<'_> {
             }
             let late = start.elapsed() >= self.patience;
             match seen {
-                Ok((session, evidence, findings)) if findings.is_empty() => {
+                Ok((session, look)) if look.findings.is_empty() => {
+                    look.tell(progress);
                     self.disarm(name, &session)?;
-                    return done(evidence);
+                    return done(look.summary);
                 }
-                Ok((_, _, findings)) if late => return Err(self.not_well(name, findings, start.elapsed())),
+                Ok((_, look)) if late => {
+                    look.tell(progress);
+                    return Err(self.not_well(name, look.findings, start.elapsed()));
+                }
                 Err(failure) if late || failure.is_final || failure.kind != Kind::Unreachable => {
                     return Err(failure.during(&format!("failed to verify {name}")));
                 }
-                Ok((session, _, findings)) => {
-                    progress.line(&findings[0].what);
+                Ok((session, look)) => {
+                    progress.line(&look.findings[0].what);
                     fresh = Some(session);
                 }
                 Err(failure) => progress.line(&failure.message),
@@ -90,49 +115,75 @@ impl Run<'_> {
         Failure::new(Kind::Verification, message).tail(&tail).hint(hint)
     }
 
-    /// Everything at once: what is well, in a line, and what is not, the likeliest cause first.
-    fn look_at(&self, name: &HostName, session: &Arc<Session>) -> Result<(String, Vec<Finding>)> {
+    /// Everything at once, the likeliest cause of what is not well first.
+    fn look_at(&self, name: &HostName, session: &Arc<Session>) -> Result<Look> {
         let host = self.host(name);
+        let mut look = Look::default();
         let files = self.secrets_of(name);
         let health = health(session, files)?;
-        let mut findings = self.system_findings(name, &health);
+        self.look_at_system(name, &health, &mut look);
         // Those that had failed before are told, and are no reason to stop a deploy.
         let others = match &health.failed[..] {
             [] => String::new(),
             failed => format!(", failed before: {}", failed.join(" ")),
         };
-        let Some(role) = host.role else { return Ok((format!("systemd is up{others}"), findings)) };
-        findings.extend(files.iter().filter_map(|path| secret_finding(&health, path)));
+        let Some(role) = host.role else {
+            look.summary = format!("systemd is up{others}");
+            return Ok(look);
+        };
+        for path in files {
+            look.saw(path, "not empty, and readable by root alone", secret_finding(&health, path));
+        }
         let shares = role == Role::Server && self.has_several_servers();
         let unit = health.unit;
-        findings.extend(unit_finding(name, session, unit.as_ref())?);
-        let Some(unit) = unit.filter(Unit::is_active) else { return Ok((String::new(), findings)) };
+        let state = unit.as_ref().map_or_else(String::new, Unit::state);
+        let finding = unit_finding(name, session, unit.as_ref())?;
+        look.saw(unit.as_ref().map_or("k3s", |unit| &unit.id), &state, finding);
+        let Some(unit) = unit.filter(Unit::is_active) else { return Ok(look) };
         let asked = self.asked_about(name, session)?;
         if role == Role::Server {
-            findings.extend(readyz_finding(session)?);
-            if !self.is_rotating() {
-                findings.extend(server_token_finding(session)?);
-            }
+            look.saw("API server", "/readyz says ok", readyz_finding(session)?);
         }
-        if role == Role::Agent {
-            findings.extend(token_finding(name, session, AGENT_SECRET, &asked)?);
-        } else if shares && !self.is_rotating() {
-            // K3s lets a server join with another one, and it would accept other agents than the rest.
-            findings.extend(token_finding(name, session, k3s::AGENT_TOKEN, &asked)?);
-        }
+        self.look_at_token(role, (name, session), &asked, &mut look)?;
         let node = match node_findings(host, &unit, session, &asked)? {
             Ok(node) => node,
             Err(finding) => {
-                findings.push(finding);
-                return Ok((String::new(), findings));
+                look.saw("node", "", Some(finding));
+                return Ok(look);
             }
         };
+        let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+        let well =
+            format!("Ready, {}, at {}, as {} sees it", node.version, addresses.join(" "), asked.name());
+        look.saw("node", &well, None);
         if shares {
-            findings.extend(self.vote_finding(name, &node));
+            look.saw("etcd", "a voting member", self.vote_finding(name, &node));
         }
-        let evidence = format!("{} runs, node Ready, {}{others}", unit.id, node.version);
+        look.summary = format!("{} runs, node Ready, {}{others}", unit.id, node.version);
         self.state().nodes.insert(name.clone(), node);
-        Ok((evidence, findings))
+        Ok(look)
+    }
+
+    /// What K3s would start with again, and what the host logs in with.
+    fn look_at_token(
+        &self,
+        role: Role,
+        (name, session): (&HostName, &Session),
+        asked: &Session,
+        look: &mut Look,
+    ) -> Result<()> {
+        if role == Role::Server && !self.is_rotating() {
+            let well = "its secret and its datastore have the same";
+            look.saw("server token", well, server_token_finding(session)?);
+        }
+        let well = format!("that of {}", asked.name());
+        if role == Role::Agent {
+            look.saw("agent token", &well, token_finding(name, session, AGENT_SECRET, asked)?);
+        } else if self.has_several_servers() && !self.is_rotating() {
+            // K3s lets a server join with another one, and it would accept other agents than the rest.
+            look.saw("agent token", &well, token_finding(name, session, k3s::AGENT_TOKEN, asked)?);
+        }
+        Ok(())
     }
 
     /// A server that joined another has a vote in etcd, or the others would not miss it. The first one had it from the
@@ -152,21 +203,25 @@ impl Run<'_> {
     }
 
     /// What this run itself knows: the system that should run, the units that had failed before.
-    fn system_findings(&self, name: &HostName, health: &Health) -> Vec<Finding> {
+    fn look_at_system(&self, name: &HostName, health: &Health, look: &mut Look) {
+        let failed = &health.failed;
         let state = self.state();
-        let Some(before) = state.failed_before.get(name) else { return Vec::new() };
-        let mut findings = Vec::new();
-        if state.built.get(name).map(|built| &built.system) != health.running.as_ref() {
-            let runs = health.running.as_deref().map_or("nothing".to_owned(), short);
-            findings.push(Finding::new(format!("it runs {runs}, not what was activated")));
-        }
+        let Some(before) = state.failed_before.get(name) else {
+            let all = if failed.is_empty() { "none".to_owned() } else { failed.join(" ") };
+            look.saw("failed units", &all, None);
+            return;
+        };
+        let runs = health.running.as_deref().map_or("nothing".to_owned(), short);
+        let is_other = state.built.get(name).map(|built| &built.system) != health.running.as_ref();
+        let finding = is_other.then(|| Finding::new(format!("it runs {runs}, not what was activated")));
+        look.saw("system", &format!("{runs} runs, as activated"), finding);
         let new: Vec<&str> =
-            health.failed.iter().filter(|unit| !before.contains(unit)).map(String::as_str).collect();
-        if let Some(first) = new.first() {
+            failed.iter().filter(|unit| !before.contains(unit)).map(String::as_str).collect();
+        let finding = new.first().map(|first| {
             let hint = format!("on {name}: journalctl -u {first}");
-            findings.push(Finding::new(format!("{} failed", new.join(", "))).hint(hint));
-        }
-        findings
+            Finding::new(format!("{} failed", new.join(", "))).hint(hint)
+        });
+        look.saw("failed units", "none that had not failed before", finding);
     }
 }
 

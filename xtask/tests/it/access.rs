@@ -33,9 +33,9 @@ fn the_newest_lines_are_read(lab: &Lab) {
     let sshd = xtask(lab, &["logs", "ocean", "--unit", "sshd.service", "-n", "1"]).expect(0).stdout;
     assert!(sshd.contains(" sshd"), "{sshd}");
     xtask(lab, &["logs", "ocean", "--unit", "nonsense"]).expect(0).says("has nothing of nonsense");
-    let json = xtask(lab, &["logs", "ocean", "-n", "1", "--json"]).expect(0).stdout;
-    let entry: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(entry["_SYSTEMD_UNIT"].as_str(), Some("k3s.service"));
+    let entries = xtask(lab, &["logs", "ocean", "-n", "1", "--json"]).expect(0).events();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries[0]["_SYSTEMD_UNIT"].as_str(), Some("k3s.service"));
     // Where the upstream installer made an agent.
     let unit = "[Service]\\nExecStart=sh -c \"echo i am an agent; sleep 1000\"\\n";
     on(

@@ -20,8 +20,7 @@ fn finds(lab: &Lab, args: &[&str], code: i32, wanted: &[(&str, &str)]) -> Vec<se
     let mut last = None;
     for _ in 0..20 {
         let answer = xtask(lab, &[&["doctor", "--json"], args].concat());
-        let found: Vec<serde_json::Value> =
-            answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let found = answer.events();
         let text = |it: &serde_json::Value, key: &str| it[key].as_str().unwrap_or("").to_owned();
         let causes: Vec<_> = found.iter().map(|it| (text(it, "host"), text(it, "cause"))).collect();
         let wanted: Vec<_> =

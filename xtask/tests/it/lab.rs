@@ -136,8 +136,7 @@ fn a_real_kubectl_lists_the_nodes(lab: &Lab) {
 
 /// The message about a failure, without the table: from `error:` on, tools' lines left out.
 fn message(answer: &Answer) -> String {
-    let from = answer.stderr.find("error:").unwrap_or_else(|| panic!("no error in:\n{}", answer.stderr));
-    answer.stderr[from..].lines().filter(|line| !line.starts_with("  │")).collect::<Vec<_>>().join("\n")
+    answer.error().lines().filter(|line| !line.starts_with("  │")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

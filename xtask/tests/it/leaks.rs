@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -82,6 +82,13 @@ fn misplaced(lab: &Lab, machine: &str, secret: &str) -> Vec<String> {
     files_with(root, secret).into_iter().filter(|path| !path.starts_with(&place)).collect()
 }
 
+/// As this process sees them; it has the deployer's root.
+fn reports(lab: &Lab) -> Vec<PathBuf> {
+    let runs = fs::read_dir(lab.deployer().path("/cluster/.xtask/runs")).unwrap();
+    let reports = runs.map(|run| run.unwrap().path().join("report.html"));
+    reports.filter(|report| report.exists()).collect()
+}
+
 #[test]
 fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
     in_lab("leaks::a_token_is_only_in_its_secret_and_at_its_place_on_the_node", |lab| {
@@ -104,6 +111,9 @@ fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
         let server = password("/var/lib/rancher/k3s/server/token");
         let agent = password("/var/lib/rancher/k3s/server/agent-token");
         assert!(server.len() >= 32 && agent.len() >= 32 && server != agent);
+        // Among the files that are searched is what the runs left for people to look at.
+        let reports = reports(lab);
+        assert_eq!(reports.len(), 2);
         for secret in [&server, &agent] {
             assert!(!watch.saw(secret), "in an argv or an environment");
             assert!(!said.iter().any(|text| text.contains(secret)), "in what the tool prints");
@@ -116,9 +126,15 @@ fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
             // Positive control: each of these searches does find what is there.
             let control = run(&["sh", "-c", "sleep 0.3", secret], Path::new("/"), &[]).expect(0);
             assert!(watch.saw(secret), "an argv is not seen: {control:?}");
+            let page = &reports[0];
+            let before = fs::read_to_string(page).unwrap();
             fs::write("/root/planted", format!("x{secret}y")).unwrap();
-            assert_eq!(files_with(Path::new("/"), secret), ["/root/planted"]);
+            fs::write(page, before.replace("</main>", &format!("<p>{secret}</p></main>"))).unwrap();
+            let found = files_with(Path::new("/"), secret);
+            let report = found.iter().any(|path| path.ends_with("/report.html"));
+            assert!(report && found.len() == 2 && found.contains(&"/root/planted".to_owned()), "{found:?}");
             fs::remove_file("/root/planted").unwrap();
+            fs::write(page, before).unwrap();
             on(
                 lab,
                 "maia",

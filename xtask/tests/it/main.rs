@@ -2,11 +2,14 @@
 
 mod access;
 mod architecture;
+mod completions;
 mod doctor;
 mod documents;
+mod events;
 mod faults;
 mod github;
 mod graph;
+mod habits;
 mod lab;
 mod leaks;
 mod lifecycle;
@@ -14,6 +17,7 @@ mod node;
 mod placement;
 mod reboot;
 mod refusals;
+mod report;
 mod rollback;
 mod rotation;
 mod runbook;

@@ -240,7 +240,7 @@ fn a_second_server_is_added_and_removed_again() {
         let voters = "k3s kubectl get nodes -l node-role.kubernetes.io/etcd=true --no-headers | wc -l";
         assert_eq!(on(lab, "ocean", voters), "2");
         commit(lab);
-        xtask(lab, &["node", "remove", "reef", "--yes"]).expect(0);
+        xtask(lab, &["node", "remove", "reef", "--yes", "--json"]).expect(0);
         assert_eq!(node_names(lab), ["maia", "ocean"]);
         // Alone again, it goes on with what it has.
         xtask(lab, &["deploy", "ocean"]).expect(0);

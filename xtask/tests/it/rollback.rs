@@ -95,6 +95,8 @@ fn ctrl_c_while_a_host_is_verified_takes_it_back() {
         assert!(log.contains("note: rolled back: maia runs "), "{log}");
         assert_eq!(systems(lab, "maia"), before);
         assert_settled(lab, "maia");
+        let report = xtask(lab, &["report"]).expect(0).stdout;
+        assert!(report.starts_with("deploy maia  interrupted (exit code 130)\n"), "{report}");
     });
 }
 
@@ -144,7 +146,7 @@ fn a_host_goes_back_to_an_earlier_generation_by_name() {
         let plan = xtask(lab, &["rollback", "maia", "--dry-run"]).expect(0).stdout;
         assert!(plan.contains("find the generation before its boot default"), "{plan}");
         assert_eq!(systems(lab, "maia"), second);
-        xtask(lab, &["rollback", "maia"]).expect(0);
+        xtask(lab, &["rollback", "maia", "--json"]).expect(0);
         assert_eq!(systems(lab, "maia"), first);
         assert_settled(lab, "maia");
         xtask(lab, &["verify"]).expect(0);

@@ -41,7 +41,7 @@ fn both_tokens_are_rotated() {
         assert_eq!(on(lab, "ocean", kept), format!("{server}\n600\n600\n600"));
         well(lab);
 
-        xtask(lab, &["token", "rotate", "--agent"]).expect(0);
+        xtask(lab, &["token", "rotate", "--agent", "--json"]).expect(0);
         let last = token(AGENT_TOKEN);
         assert!(token(SERVER_TOKEN) == next && last != agent);
         well(lab);

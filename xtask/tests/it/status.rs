@@ -54,8 +54,7 @@ fn the_cluster_on_one_screen() {
 
 fn json_tells_the_same(lab: &Lab) {
     let answer = xtask(lab, &["status", "maia", "--json"]).expect(0);
-    let events: Vec<serde_json::Value> =
-        answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = answer.events();
     let maia = &events[0];
     assert_eq!((maia["event"].as_str(), maia["host"].as_str()), (Some("host"), Some("maia")));
     assert_eq!((&maia["node"]["ready"], &maia["node"]["cordoned"]), (&true.into(), &false.into()));
@@ -156,9 +155,8 @@ fn what_cannot_be_asked_for_is_refused() {
         &["status", "--watch", "maia"],
         2,
         &expect![[r#"
-            error: invalid value 'maia' for '--watch [<SECONDS>]': a number of seconds; hosts are named before --watch
-
-            For more information, try '--help'.
+            error: invalid value `maia` for `--watch [<SECONDS>]`: a number of seconds; hosts are named before --watch
+            hint: --help explains it
         "#]],
     );
     clone.refuses(

@@ -8,6 +8,8 @@ use std::process::{Output, Stdio};
 use expect_test::Expect;
 use lab::Lab;
 
+use crate::events;
+
 /// The program under test.
 pub(crate) const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -57,6 +59,28 @@ impl Answer {
         self
     }
 
+    /// The message about a failure, behind the steps and the table, and before where the report is.
+    #[track_caller]
+    pub(crate) fn error(&self) -> &str {
+        let from = self.stderr.find("error:").unwrap_or_else(|| panic!("no error in:\n{}", self.stderr));
+        let error = &self.stderr[from..];
+        error.split_once("\nreport: ").map_or(error, |(error, _)| error)
+    }
+
+    /// What a `--json` stream tells between its first line and its last.
+    pub(crate) fn events(&self) -> Vec<serde_json::Value> {
+        let lines: Vec<&str> = self.stdout.lines().collect();
+        let [_, between @ .., _] = &lines[..] else { panic!("no stream of events: {self:?}") };
+        between.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The same as lines.
+    pub(crate) fn event_lines(&self) -> String {
+        let lines: Vec<&str> = self.stdout.lines().collect();
+        let [_, between @ .., _] = &lines[..] else { panic!("no stream of events: {self:?}") };
+        between.iter().map(|line| format!("{line}\n")).collect()
+    }
+
     /// The table's and the steps' line that begins like this.
     #[track_caller]
     pub(crate) fn line(&self, beginning: &str) -> &str {
@@ -95,7 +119,12 @@ pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[
     std::thread::scope(|scope| {
         // Beside, since a program may say much before it reads; one that reads nothing is judged by how it ends.
         scope.spawn(move || pipe.write_all(stdin));
-        child.wait_with_output().expect("its output").into()
+        let answer: Answer = child.wait_with_output().expect("its output").into();
+        // Whatever a test is about, the events that it gets are as docs/events.md says.
+        if events::are_asked_for(argv) {
+            events::validate(&answer);
+        }
+        answer
     })
 }
 

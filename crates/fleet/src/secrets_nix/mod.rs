@@ -22,10 +22,12 @@
 
 mod error;
 mod layout;
+mod names;
 mod parse;
 mod shape;
 
 pub use error::SecretsNixError;
+pub use names::named_secrets;
 
 use rnix::SyntaxNode;
 

@@ -14,6 +14,7 @@ use super::{
 use crate::access;
 use crate::cli::{Global, Goal, NodeAdd, Role};
 use crate::command::deploy;
+use crate::events::Event;
 use crate::failure::{Failure, Result};
 use crate::playbook::{Aim, Token};
 use crate::repository::Repository;
@@ -46,7 +47,11 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeAdd) -> R
     let then = if args.no_deploy { String::new() } else { format!(" and {} deployed", join(&hosts)) };
     confirm(global, &host_key.question(&format!("is this to be written{then}")))?;
     edits.write(&identities)?;
-    tell_done(global, "added", name, &format!("{name} is added to the repository"));
+    tell_done(
+        global,
+        &Event::Added { host: name.to_string() },
+        &format!("{name} is added to the repository"),
+    );
     let host = edits.fleet.host(name.as_str())?;
     if args.no_deploy {
         go_on(global, repository, host, &hosts);

@@ -16,6 +16,7 @@ use fleet::{Fleet, HostName, PublicKey};
 use super::scratch::{Difference, Scratch, differences};
 use crate::cli::Global;
 use crate::command::secrets::rekey;
+use crate::events::Event;
 use crate::failure::{Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -194,7 +195,7 @@ pub(super) fn show_differences(global: &Global, texts: &[Change]) -> Result<()> 
 
 fn show_difference(global: &Global, Difference { path, text }: &Difference) {
     if global.json {
-        say!("{}", serde_json::json!({ "event": "difference", "file": path, "difference": text }));
+        Event::Difference { file: path.clone(), difference: text.clone() }.print();
         return;
     }
     for line in text.lines() {
@@ -214,12 +215,7 @@ fn show_anew(global: &Global, Anew { path, added, removed, why }: &Anew) {
     let labels = |readers: &[Recipient]| readers.iter().map(Recipient::label).collect::<Vec<_>>();
     let (added, removed) = (labels(added), labels(removed));
     if global.json {
-        say!(
-            "{}",
-            serde_json::json!({
-                "event": "anew", "secret": path.as_str(), "added": added, "removed": removed, "why": why,
-            })
-        );
+        Event::Anew { secret: path.to_string(), added, removed, why: why.clone() }.print();
         return;
     }
     let signed = |sign: char, labels: &[String]| {

@@ -4,6 +4,7 @@ use console::style;
 use fleet::{Fleet, Host, PublicKey};
 
 use crate::cli::Global;
+use crate::events::{Event, NodeEvent};
 use crate::failure::Result;
 use crate::repository::Repository;
 
@@ -12,7 +13,7 @@ const HEADINGS: [&str; 6] = ["HOST", "ROLE", "NODE IP", "REACHED AT", "LABELS AN
 pub(super) fn run(global: &Global, repository: &Repository) -> Result<()> {
     let fleet = repository.fleet()?;
     if global.json {
-        fleet.hosts.values().for_each(|host| say!("{}", json(host)));
+        fleet.hosts.values().for_each(|host| event(host).print());
         return Ok(());
     }
     let rows: Vec<[String; 6]> = fleet.hosts.values().map(|host| row(&fleet, host)).collect();
@@ -49,12 +50,16 @@ fn row(fleet: &Fleet, host: &Host) -> [String; 6] {
     ]
 }
 
-fn json(host: &Host) -> serde_json::Value {
-    let addresses: Vec<&str> = host.addresses.iter().map(fleet::Address::as_str).collect();
-    serde_json::json!({
-        "event": "node", "host": host.name.as_str(), "role": host.role.map(|role| role.to_string()),
-        "node-ip": host.node_ip, "addresses": addresses, "ssh-user": host.ssh_user,
-        "labels": host.labels, "taints": host.taints, "tags": host.tags,
-        "key": host.ssh_host_key.as_ref().map(PublicKey::fingerprint),
+fn event(host: &Host) -> Event {
+    Event::Node(NodeEvent {
+        host: host.name.to_string(),
+        role: host.role.map(|role| role.to_string()),
+        node_ip: host.node_ip.map(|ip| ip.to_string()),
+        addresses: host.addresses.iter().map(|address| address.as_str().to_owned()).collect(),
+        ssh_user: host.ssh_user.clone(),
+        labels: host.labels.clone(),
+        taints: host.taints.clone(),
+        tags: host.tags.clone(),
+        key: host.ssh_host_key.as_ref().map(PublicKey::fingerprint),
     })
 }

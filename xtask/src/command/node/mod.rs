@@ -11,14 +11,14 @@ mod secrets_nix;
 
 use std::path::Path;
 
-use agenix::secrecy::ExposeSecret;
 use agenix::{Change, SecretPath};
 use console::style;
 use fleet::edit::EditError;
 use fleet::{Address, Fleet, Host, HostName, PublicKey};
-use remote::question::{self, Echo};
+use remote::question::{self, Enter};
 
 use crate::cli::{self, Global, NodeCommand};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::host_key;
 use crate::repository::Repository;
@@ -64,13 +64,8 @@ impl HostKey {
         let (key, replaces) = (self.key.fingerprint(), old.map(PublicKey::fingerprint));
         let heard_at = self.heard_at.as_ref().map(Address::as_str);
         if global.json {
-            let host = name.as_str();
-            say!(
-                "{}",
-                serde_json::json!({
-                    "event": "key", "host": host, "key": key, "replaces": replaces, "heard-at": heard_at,
-                })
-            );
+            let (host, heard_at) = (Some(name.to_string()), heard_at.map(str::to_owned));
+            Event::Key { host, admin: None, key, replaces, heard_at }.print();
             return;
         }
         let source = heard_at.map_or_else(|| "as given".to_owned(), |at| format!("as {at} answers"));
@@ -83,9 +78,9 @@ impl HostKey {
     fn question(&self, what: &str) -> String {
         match self.heard_at {
             Some(_) => {
-                format!("\nDoes `{}` show this key on the host, and {what}? [y/N] ", host_key::ON_THE_HOST)
+                format!("\nDoes `{}` show this key on the host, and {what}?", host_key::ON_THE_HOST)
             }
-            None => format!("\n{}{}? [y/N] ", what[..1].to_uppercase(), &what[1..]),
+            None => format!("\n{}{}?", what[..1].to_uppercase(), &what[1..]),
         }
     }
 }
@@ -94,8 +89,8 @@ impl HostKey {
 fn would_ask(global: &Global, host: &Host) {
     let addresses: Vec<&str> = host.addresses.iter().map(Address::as_str).collect();
     if global.json {
-        let host = host.name.as_str();
-        say!("{}", serde_json::json!({ "event": "would-ask", "host": host, "addresses": addresses }));
+        let addresses = addresses.into_iter().map(str::to_owned).collect();
+        Event::WouldAsk { host: host.name.to_string(), addresses }.print();
         return;
     }
     say!(
@@ -129,9 +124,9 @@ fn confirm(global: &Global, question: &str) -> Result<()> {
             .also("nothing was changed".to_owned())
             .hint("look at it with --dry-run, then run it with --yes".to_owned()));
     }
-    match question::ask(question, Echo::Shown)? {
-        Some(answer) if question::is_yes(answer.expose_secret()) => Ok(()),
-        Some(_) => Err(Failure::new(Kind::Verification, "not confirmed; nothing was changed")),
+    match question::confirm(question, Enter::IsNo)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(Kind::Verification, "not confirmed; nothing was changed")),
         None => Err(Failure::new(Kind::Interrupted, "interrupted; nothing was changed")),
     }
 }
@@ -169,9 +164,9 @@ fn usage(error: impl std::fmt::Display) -> Failure {
 }
 
 /// `✓ …`, or an event.
-fn tell_done(global: &Global, event: &str, name: &HostName, text: &str) {
+fn tell_done(global: &Global, event: &Event, text: &str) {
     if global.json {
-        say!("{}", serde_json::json!({ "event": event, "host": name.as_str() }));
+        event.print();
     } else {
         say!("{} {text}", style("✓").green());
     }

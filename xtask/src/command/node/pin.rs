@@ -10,6 +10,7 @@ use crate::access;
 use crate::ask::Asker;
 use crate::cli::{Global, Goal, NodePin};
 use crate::command::deploy;
+use crate::events::Event;
 use crate::failure::{Failure, Result};
 use crate::playbook::{Aim, Token};
 use crate::render::Terminal;
@@ -41,9 +42,13 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodePin) -> R
         let identities = edits.unlock(global)?;
         confirm(global, &host_key.question("is this to be written"))?;
         edits.write(&identities)?;
-        tell_done(global, "pinned", name, &format!("the key of {name} is pinned"));
+        tell_done(global, &Event::Pinned { host: name.to_string() }, &format!("the key of {name} is pinned"));
     } else {
-        tell_done(global, "pinned", name, &format!("the key of {name} is pinned already"));
+        tell_done(
+            global,
+            &Event::Pinned { host: name.to_string() },
+            &format!("the key of {name} is pinned already"),
+        );
     }
     if let Some(server) = node_password {
         forget_password(global, &edits.fleet, server, host)?;

@@ -10,6 +10,7 @@ use super::{confirm, edit_failure, fleet_change, fleet_text, folder, secrets_nix
 use crate::ask::Asker;
 use crate::cli::{Global, NodeRemove};
 use crate::command::{Keep, Needs, print_or_execute};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::{self, Leave};
 use crate::render::Terminal;
@@ -34,7 +35,7 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeRemove) -
     }
     let identities = edits.unlock(global)?;
     let first = if plan.is_some() { "taken out of the cluster, and " } else { "" };
-    confirm(global, &format!("\nIs {} to be {first}removed from the repository? [y/N] ", host.name))?;
+    confirm(global, &format!("\nIs {} to be {first}removed from the repository?", host.name))?;
     if let Some(plan) = &plan {
         print_or_execute(global, repository, &fleet, plan, &needs).inspect_err(|_| {
             if !global.json {
@@ -46,7 +47,11 @@ pub(super) fn run(global: &Global, repository: &Repository, args: &NodeRemove) -
     if !args.keep_folder {
         folder::forget(repository, &host.name)?;
     }
-    tell_done(global, "removed", &host.name, &format!("{} is removed from the repository", host.name));
+    tell_done(
+        global,
+        &Event::Removed { host: host.name.to_string() },
+        &format!("{} is removed from the repository", host.name),
+    );
     advise(global, host, plan.is_some(), &read);
     Ok(())
 }
@@ -140,8 +145,8 @@ fn skippable(host: &Host, failure: &Failure) -> bool {
 fn advise(global: &Global, host: &Host, was_in_cluster: bool, read: &[SecretPath]) {
     let name = &host.name;
     if global.json {
-        let read: Vec<&str> = read.iter().map(SecretPath::as_str).collect();
-        say!("{}", serde_json::json!({ "event": "could-read", "host": name.as_str(), "secrets": read }));
+        let secrets = read.iter().map(ToString::to_string).collect();
+        Event::CouldRead { host: name.to_string(), secrets }.print();
         return;
     }
     if was_in_cluster {

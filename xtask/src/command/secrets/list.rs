@@ -4,6 +4,7 @@ use agenix::{Finding, Format, Found, Recipient, Secrets, State, Why};
 use console::style;
 
 use crate::cli::Global;
+use crate::events::{Event, SecretEvent};
 use crate::failure::Result;
 use crate::repository::Repository;
 
@@ -41,19 +42,12 @@ pub(crate) fn run(global: &Global, repository: &Repository) -> Result<()> {
 }
 
 fn print_json(secrets: &Secrets, findings: &[Finding<'_>], known: &[Recipient]) {
-    findings.iter().for_each(|finding| say!("{}", json(finding, known)));
+    findings.iter().for_each(|finding| Event::Secret(event(finding, known)).print());
     for error in secrets.rules().refused() {
-        let finding = error.to_string();
-        say!(
-            "{}",
-            serde_json::json!({ "event": "rule", "state": "refused", "finding": finding, "hint": error.hint() })
-        );
+        Event::RefusedRule { finding: error.to_string(), hint: error.hint() }.print();
     }
     if agenix::was_cut_off(secrets.folder()) {
-        say!(
-            "{}",
-            serde_json::json!({ "event": "rekey", "state": "cut off", "hint": "cargo xtask secrets rekey" })
-        );
+        Event::CutOff { hint: "cargo xtask secrets rekey".to_owned() }.print();
     }
 }
 
@@ -124,22 +118,28 @@ fn bytes(size: u64) -> String {
     }
 }
 
-fn json(finding: &Finding<'_>, known: &[Recipient]) -> serde_json::Value {
-    let path = finding.rule.path().as_str();
+fn event(finding: &Finding<'_>, known: &[Recipient]) -> SecretEvent {
+    let secret = finding.rule.path().to_string();
+    let of = |state: &str| SecretEvent { secret, state: state.to_owned(), ..SecretEvent::default() };
     match &finding.state {
-        State::Missing => serde_json::json!({ "event": "secret", "secret": path, "state": "missing" }),
-        State::Unusable(error) => serde_json::json!({
-            "event": "secret", "secret": path, "state": "unusable", "finding": error.to_string(), "hint": error.hint(),
-        }),
+        State::Missing => of("missing"),
+        State::Unusable(error) => {
+            SecretEvent { finding: Some(error.to_string()), hint: error.hint(), ..of("unusable") }
+        }
         State::Found(found) => {
             let differs = found.why_due().filter(|why| !matches!(why, Why::Unproven));
-            serde_json::json!({
-                "event": "secret", "secret": path, "state": "found",
-                "rule": labels(&found.readers), "readers": found.file.described(known),
-                "agrees": differs.is_none(), "proven": !found.agreement.unproven,
-                "finding": differs.map_or_else(|| found.agreement.to_string(), |why| why.described(known)),
-                "bytes": found.size, "armor": found.format == Format::Armor,
-            })
+            SecretEvent {
+                rule: Some(labels(&found.readers)),
+                readers: Some(found.file.described(known)),
+                agrees: Some(differs.is_none()),
+                proven: Some(!found.agreement.unproven),
+                finding: Some(
+                    differs.map_or_else(|| found.agreement.to_string(), |why| why.described(known)),
+                ),
+                bytes: Some(found.size),
+                armor: Some(found.format == Format::Armor),
+                ..of("found")
+            }
         }
     }
 }

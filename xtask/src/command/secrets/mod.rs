@@ -5,12 +5,14 @@ mod list;
 pub(super) mod rekey;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use agenix::terminal::print_secret;
 use agenix::{EditError, Recovery, SecretError, SecretPath, Secrets};
 
-use crate::cli::{self, Global, SecretsCommand};
+use super::choose;
+use crate::cli::{self, Global, Here, SecretsCommand};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -21,7 +23,7 @@ pub(crate) fn run(global: &Global, args: &cli::Secrets) -> Result<()> {
     let result = match &args.command {
         SecretsCommand::Edit(args) => write::edit(global, &repository, args),
         SecretsCommand::New(args) => write::new(global, &repository, args),
-        SecretsCommand::Show { file } => show(global, &repository, file),
+        SecretsCommand::Show { file } => show(global, &repository, file.as_deref()),
         SecretsCommand::List => list::run(global, &repository),
         SecretsCommand::Rekey(args) => rekey::run(global, &repository, args),
     };
@@ -29,16 +31,16 @@ pub(crate) fn run(global: &Global, args: &cli::Secrets) -> Result<()> {
     result.map_err(|failure| if remote::interrupted() { failure.of_kind(Kind::Interrupted) } else { failure })
 }
 
-fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
+fn show(global: &Global, repository: &Repository, file: Option<&Path>) -> Result<()> {
     if global.json {
         return Err(Failure::new(
             Kind::Usage,
             "a secret is printed byte for byte, which --json has no form for",
         ));
     }
-    let (secrets, path) = open(repository, file)?;
+    let (secrets, path) = open(repository, &named(global, file)?)?;
     if global.dry_run {
-        say!("would decrypt {path}");
+        would(global, &format!("decrypt {path}"));
         return Ok(());
     }
     let rule = secrets.rules().rule(&path)?;
@@ -46,6 +48,19 @@ fn show(global: &Global, repository: &Repository, file: &Path) -> Result<()> {
     let identities = identity::load(global, &Terminal::new())?;
     let plaintext = secrets.open(&ciphertext, &identities).map_err(|error| about(&path, error))?;
     Ok(print_secret(&plaintext)?)
+}
+
+/// The file that was named, else the one that is chosen at the terminal among those that one can see without nix.
+fn named(global: &Global, file: Option<&Path>) -> Result<PathBuf> {
+    if let Some(file) = file {
+        return Ok(file.to_owned());
+    }
+    let known = Here::find().map(|here| here.secrets()).unwrap_or_default();
+    let about = |is_there| if is_there { String::new() } else { "not written yet".to_owned() };
+    let options: Vec<(String, String)> =
+        known.into_iter().map(|(name, there)| (name, about(there))).collect();
+    let chosen = choose(global, "Which secret?", "no secret is named", &options)?;
+    Ok(PathBuf::from(&options[chosen].0))
 }
 
 /// The rules, and which of them a file is for. Only that one has to be right.

@@ -9,6 +9,7 @@ use console::style;
 
 use super::{names_of, told};
 use crate::cli::{Global, Rekey};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::identity;
 use crate::render::Terminal;
@@ -53,7 +54,7 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
     for path in &left {
         let why = "its age keys do not show who they are, and no key at hand opens it";
         if global.json {
-            say!("{}", serde_json::json!({ "event": "left", "secret": path.as_str(), "why": why }));
+            Event::Left { secret: path.to_string(), why: why.to_owned() }.print();
         } else {
             say!("{} {path}  {why}", style("?").yellow());
         }
@@ -78,10 +79,10 @@ fn tell(global: &Global, plan: &Plan<'_>, known: &[Recipient], verb: &str) {
     for due in &plan.due {
         let (path, why) = (due.rule.path(), due.why.described(known));
         if global.json {
-            say!(
-                "{}",
-                serde_json::json!({ "event": verb.replace(' ', "-"), "secret": path.as_str(), "why": why })
-            );
+            let secret = path.to_string();
+            let event =
+                if global.dry_run { Event::WouldRekey { secret, why } } else { Event::Rekey { secret, why } };
+            event.print();
         } else {
             say!("{} {path}  {}", style(verb).cyan(), style(why).dim());
         }
@@ -99,10 +100,7 @@ struct Counts {
 fn summarise(global: &Global, counts: Counts) {
     let Counts { changed, right, missing, left } = counts;
     if global.json {
-        let value = serde_json::json!({
-            "event": "rekeyed", "changed": changed, "right": right, "missing": missing, "left": left,
-        });
-        say!("{value}");
+        Event::Rekeyed { changed, right, missing, left }.print();
         return;
     }
     let what = match changed {
@@ -120,7 +118,7 @@ fn summarise(global: &Global, counts: Counts) {
 fn told_of_cut_off(global: &Global) {
     let text = "a rekey was cut off half-way; it will be undone first, and this plan is of what is there now";
     if global.json {
-        say!("{}", serde_json::json!({ "event": "rekey", "state": "cut off" }));
+        Event::CutOff { hint: "cargo xtask secrets rekey".to_owned() }.print();
     } else {
         eprintln!("{} {text}", style("note:").yellow().bold().for_stderr());
     }

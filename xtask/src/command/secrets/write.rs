@@ -1,38 +1,38 @@
 //! `secrets edit` and `secrets new`.
 
-use agenix::secrecy::ExposeSecret;
 use agenix::terminal::{EditorCommand, piped};
 use agenix::{Edited, Empty, Rule, Secrets};
-use remote::question::{self, Echo};
+use remote::question::{self, Enter};
 
-use super::{about, open, told};
-use crate::cli::{Content, Global};
+use super::{about, named, open, told};
+use crate::cli::{Content, Edit, Global, New};
+use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
 use crate::repository::Repository;
 
-pub(crate) fn edit(global: &Global, repository: &Repository, args: &Content) -> Result<()> {
-    let (secrets, path) = open(repository, &args.file)?;
+pub(crate) fn edit(global: &Global, repository: &Repository, args: &Edit) -> Result<()> {
+    let (secrets, path) = open(repository, &named(global, args.file.as_deref())?)?;
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run(global, "edit", rule);
+        return dry_run(global, "edit", rule, |secret, readers| Event::WouldEdit { secret, readers });
     }
     let identities = identity::load(global, &Terminal::new())?;
     let edited = match piped()? {
-        Some(content) => agenix::edit_to(&secrets, rule, &identities, &content, empty(args), &told),
+        Some(content) => agenix::edit_to(&secrets, rule, &identities, &content, empty(&args.content), &told),
         None => agenix::edit(&secrets, rule, Some(&identities), &editor()?),
     };
     finish(global, repository, rule, edited.map_err(|error| about(&path, error))?)
 }
 
-pub(crate) fn new(global: &Global, repository: &Repository, args: &Content) -> Result<()> {
+pub(crate) fn new(global: &Global, repository: &Repository, args: &New) -> Result<()> {
     let (secrets, path) = open(repository, &args.file)?;
     let rule = secrets.rules().rule(&path)?;
     rule.recipients()?;
     if global.dry_run {
-        return dry_run(global, "write", rule);
+        return dry_run(global, "write", rule, |secret, readers| Event::WouldWrite { secret, readers });
     }
     let content = piped()?;
     if secrets.read(rule)?.is_some() {
@@ -40,7 +40,7 @@ pub(crate) fn new(global: &Global, repository: &Repository, args: &Content) -> R
     }
     let edited = match content {
         Some(content) => {
-            agenix::write_new(&secrets, rule, &content, empty(args), &told).map(|()| Edited::Written)
+            agenix::write_new(&secrets, rule, &content, empty(&args.content), &told).map(|()| Edited::Written)
         }
         None => agenix::edit(&secrets, rule, None, &editor()?),
     };
@@ -61,11 +61,10 @@ fn may_replace(global: &Global, secrets: &Secrets, rule: &Rule, is_piped: bool) 
         return Err(refused());
     }
     let file = secrets.folder().root().join(path.as_str());
-    let text = format!("Replace {}? Its content will be lost. [y/N] ", file.display());
-    let answer = question::ask(&text, Echo::Shown)?;
-    match answer.is_some_and(|answer| question::is_yes(answer.expose_secret())) {
-        true => Ok(()),
-        false => Err(refused()),
+    let text = format!("Replace {}? Its content will be lost.", file.display());
+    match question::confirm(&text, Enter::IsNo)? {
+        Some(true) => Ok(()),
+        _ => Err(refused()),
     }
 }
 
@@ -80,11 +79,10 @@ fn editor() -> Result<EditorCommand> {
     })
 }
 
-fn dry_run(global: &Global, verb: &str, rule: &Rule) -> Result<()> {
+fn dry_run(global: &Global, verb: &str, rule: &Rule, event: fn(String, Vec<String>) -> Event) -> Result<()> {
     let readers: Vec<String> = rule.recipients()?.iter().map(agenix::Recipient::label).collect();
     if global.json {
-        let event = format!("would-{verb}");
-        say!("{}", serde_json::json!({ "event": event, "secret": rule.path().as_str(), "readers": readers }));
+        event(rule.path().to_string(), readers).print();
         return Ok(());
     }
     say!("would {verb} {}, for {}", rule.path(), readers.join(", "));
@@ -103,7 +101,7 @@ fn finish(global: &Global, repository: &Repository, rule: &Rule, edited: Edited)
         Edited::NotCreated => ("not-created", format!("{path} is not written: the editor left no file")),
     };
     if global.json {
-        say!("{}", serde_json::json!({ "event": "secret", "secret": path.as_str(), "outcome": word }));
+        Event::SecretFinished { secret: path.to_string(), outcome: word.to_owned(), detail: text }.print();
     } else {
         say!("{text}");
     }

@@ -13,6 +13,7 @@ use fleet::{Fleet, Host, Role};
 use self::survey::Surveyor;
 use crate::cli::{Global, Status};
 use crate::command::print_plan;
+use crate::events::Event;
 use crate::failure::{Failure, Result};
 use crate::playbook;
 use crate::repository::Repository;
@@ -85,10 +86,9 @@ fn dry_run(
     }
     for host in survey::asked(fleet, hosts) {
         if global.json {
-            say!(
-                "{}",
-                serde_json::json!({"event": "planned-step", "subject": host.name.as_str(), "step": "ask"})
-            );
+            let (stage, subject, step) = ("ask".to_owned(), host.name.to_string(), "ask".to_owned());
+            let about = "ask for all that it says about itself, and change nothing".to_owned();
+            Event::PlannedStep { stage, subject, step, about, commands: None }.print();
         } else {
             say!("would ask {}", host.name);
         }

@@ -9,6 +9,7 @@ use k3s::certificate;
 use super::drift::Drift;
 use super::survey::{Looked, Survey};
 use super::view::{self, Level, Remark, Row, Told};
+use crate::events::{CertificateEvent, Event, HostEvent, HostNode};
 
 /// The terminal's, `None` where there is none.
 pub(super) fn width() -> Option<usize> {
@@ -151,56 +152,64 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 pub(super) fn print_json(survey: &Survey<'_>, fleet: &Fleet) {
-    survey.all().for_each(|looked| say!("{}", host_event(looked, survey)));
-    for remark in view::remarks(survey, fleet) {
-        say!("{}", remark_event("remark", &remark));
+    survey.all().for_each(|looked| Event::Host(Box::new(host_event(looked, survey))).print());
+    for remark in view::remarks(survey, fleet).into_iter().chain(survey.secrets.iter().cloned()) {
+        let Remark { subject, text, tail, hint } = remark;
+        Event::Remark { subject, finding: text, tail, hint }.print();
     }
-    survey.secrets.iter().for_each(|remark| say!("{}", remark_event("secret", remark)));
 }
 
-fn remark_event(event: &str, remark: &Remark) -> serde_json::Value {
-    let Remark { subject, text, tail, hint } = remark;
-    serde_json::json!({"event": event, "subject": subject, "finding": text, "tail": tail, "hint": hint})
-}
-
-fn host_event(looked: &Looked<'_>, survey: &Survey<'_>) -> serde_json::Value {
+fn host_event(looked: &Looked<'_>, survey: &Survey<'_>) -> HostEvent {
     let host = looked.host;
     let node = survey.nodes().and_then(|nodes| nodes.iter().find(|node| node.name == host.name.as_str()));
-    let node = node.map(|node| {
-        serde_json::json!({
-            "ready": node.is_ready(), "status": node.ready, "cordoned": node.cordoned, "version": node.version,
-            "last_heartbeat": node.last_heartbeat,
-        })
-    });
     let row = view::row(looked, survey);
-    let notes: Vec<&str> =
-        row.notes.iter().filter(|(level, _)| *level > Level::Good).map(|(_, text)| &**text).collect();
-    let mut event = serde_json::json!({
-        "event": "host", "host": host.name.as_str(), "role": host.role.map(|role| role.to_string()),
-        "reached": looked.seen.is_ok(), "nodes_known": survey.nodes().is_some(), "node": node, "notes": notes,
-        "drift": looked.drift.as_ref().map(|drift| match drift {
-            Drift::None => "none",
-            Drift::Drifted(_) => "drifted",
-            Drift::Unknown(_) => "unknown",
-        }),
+    let notes = row.notes.into_iter().filter(|(level, _)| *level > Level::Good).map(|(_, text)| text);
+    let drift = looked.drift.as_ref().map(|drift| match drift {
+        Drift::None => "none",
+        Drift::Drifted(_) => "drifted",
+        Drift::Unknown(_) => "unknown",
     });
+    let event = HostEvent {
+        host: host.name.to_string(),
+        role: host.role.map(|role| role.to_string()),
+        reached: looked.seen.is_ok(),
+        nodes_known: survey.nodes().is_some(),
+        node: node.map(node_event),
+        notes: notes.collect(),
+        drift: drift.map(str::to_owned),
+        flake: match &looked.drift {
+            Some(Drift::Drifted(system)) => Some(system.clone()),
+            _ => None,
+        },
+        ..HostEvent::default()
+    };
     let Ok(seen) = &looked.seen else { return event };
     let generation = seen.generation();
     let worst = certificate::worst(&seen.certificates);
-    let more = serde_json::json!({
-        "k3s": seen.version, "unit": seen.unit.as_ref().map(k3s::unit::Unit::state),
-        "generation": generation.map(|one| one.number), "generation_made": generation.map(|one| one.made),
-        "clock": seen.clock, "running": seen.running, "boot_default": seen.boot, "booted": seen.booted,
-        "other_kernel": seen.other_kernel, "rollback_armed": seen.rollback, "deployed_by": seen.holder,
-        "failed_units": seen.failed,
-        "certificate": worst.map(|worst| serde_json::json!({"file": worst.file, "moment": worst.moment})),
-        "flake": match &looked.drift {
-            Some(Drift::Drifted(system)) => Some(system),
-            _ => None,
-        },
-    });
-    if let (Some(event), serde_json::Value::Object(more)) = (event.as_object_mut(), more) {
-        event.extend(more);
+    HostEvent {
+        k3s: seen.version.clone(),
+        unit: seen.unit.as_ref().map(k3s::unit::Unit::state),
+        generation: generation.map(|one| one.number),
+        generation_made: generation.map(|one| one.made),
+        clock: Some(seen.clock),
+        running: seen.running.clone(),
+        boot_default: seen.boot.clone(),
+        booted: seen.booted.clone(),
+        other_kernel: Some(seen.other_kernel),
+        rollback_armed: Some(seen.rollback),
+        deployed_by: seen.holder.clone(),
+        failed_units: Some(seen.failed.clone()),
+        certificate: worst.map(|worst| CertificateEvent { file: worst.file.clone(), moment: worst.moment }),
+        ..event
     }
-    event
+}
+
+fn node_event(node: &k3s::node::Node) -> HostNode {
+    HostNode {
+        ready: node.is_ready(),
+        status: node.ready.clone(),
+        cordoned: node.cordoned,
+        version: node.version.clone(),
+        last_heartbeat: node.last_heartbeat,
+    }
 }

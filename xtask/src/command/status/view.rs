@@ -34,7 +34,7 @@ pub(super) struct Row {
 }
 
 /// What is not about one row.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Remark {
     pub(super) subject: String,
     pub(super) text: String,

@@ -11,6 +11,7 @@ use remote::ssh::Session;
 use super::{Context, path};
 use crate::cli::{Global, Hosts, TokenOf};
 use crate::command::named_or_cluster;
+use crate::events::{self, Event, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::run::{AGENT_SECRET, SERVER_SECRET, digest};
 
@@ -49,7 +50,7 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
     }
     let server = context.first_server()?;
     if global.dry_run {
-        hosts.iter().for_each(|host| say!("would ask {} for its token", host.name));
+        hosts.iter().for_each(|host| would(global, &format!("ask {} for its token", host.name)));
         return Ok(());
     }
     let salt = agenix::random_hex(32)?;
@@ -66,7 +67,11 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
                 findings.extend(found);
             }
             Err(failure) => {
-                eprint!("{}", failure.block());
+                if global.json {
+                    Event::failure(&failure, None).print();
+                } else {
+                    eprint!("{}", failure.block());
+                }
                 unreachable = Some(failure.kind);
             }
         }
@@ -170,10 +175,8 @@ fn tell(global: &Global, host: &Host, seen: &Seen, well: bool) {
             Answer::Refused => "refused",
             Answer::Unclear(_) => "unclear",
         };
-        let event = serde_json::json!({
-            "event": "token", "host": host.name.as_str(), "as_secret": seen.same, "login": login, "ok": well,
-        });
-        say!("{event}");
+        let (host, login) = (host.name.to_string(), login.to_owned());
+        Event::Token { host, as_secret: seen.same, login, ok: well }.print();
     } else if well {
         say!("{}  its token is the secret's, and the server takes it", host.name);
     }
@@ -183,7 +186,17 @@ fn conclude(global: &Global, findings: &[Finding], unreachable: Option<Kind>) ->
     for Finding { host, what, hint } in findings {
         let host = host.as_ref().map(ToString::to_string);
         if global.json {
-            say!("{}", serde_json::json!({ "event": "finding", "host": host, "what": what, "hint": hint }));
+            Event::Finding(events::Finding {
+                host,
+                cause: None,
+                severity: "error".to_owned(),
+                finding: what.clone(),
+                value: None,
+                evidence: Vec::new(),
+                seen_by: None,
+                hint: hint.clone(),
+            })
+            .print();
         } else {
             let place = host.map_or(String::new(), |host| format!("{host}: "));
             eprint!(

@@ -6,6 +6,7 @@ use k3s::Token;
 use super::{Context, path, token_at, told};
 use crate::cli::{Global, Goal, TokenOf, TokenSync};
 use crate::command::deploy::{asked, execute};
+use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Aim;
 use crate::tokens::{names, require_nodes};
@@ -14,7 +15,8 @@ use crate::tokens::{names, require_nodes};
 pub(super) fn pull(global: &Global, context: &Context) -> Result<()> {
     let server = context.first_server()?;
     if global.dry_run {
-        say!("would copy {} of {} into {}", k3s::SERVER_TOKEN, server.name, path(TokenOf::Server));
+        let path = path(TokenOf::Server);
+        would(global, &format!("copy {} of {} into {path}", k3s::SERVER_TOKEN, server.name));
         return Ok(());
     }
     let session = context.asker(global)?.session(server)?;
@@ -27,7 +29,8 @@ pub(super) fn sync(global: &Global, context: &Context, args: &TokenSync) -> Resu
     let server = context.first_server()?;
     let agents = context.fleet.with_role(Role::Agent);
     if global.dry_run && !args.deploy {
-        say!("would copy {} of {} into {}", k3s::AGENT_TOKEN, server.name, path(TokenOf::Agent));
+        let path = path(TokenOf::Agent);
+        would(global, &format!("copy {} of {} into {path}", k3s::AGENT_TOKEN, server.name));
         return Ok(());
     }
     if args.deploy {

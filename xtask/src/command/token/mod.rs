@@ -13,6 +13,7 @@ use remote::ssh::Session;
 use crate::access;
 use crate::ask::Asker;
 use crate::cli::{Global, TokenCommand, TokenOf};
+use crate::events::{Event, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::render::Terminal;
@@ -50,6 +51,10 @@ pub(crate) fn run(global: &Global, command: &TokenCommand) -> Result<()> {
     if let TokenCommand::Rotate(args) = command {
         return rotate::run(global, &repository, &fleet, args);
     }
+    if let TokenCommand::Check(args) = command {
+        // A mistyped name is told before anything else that may be wrong.
+        super::named_or_cluster(&fleet, &args.hosts)?;
+    }
     let rules = super::usable(repository.rules(&fleet)?)?;
     let terminal = Terminal::new();
     let identities = identity::load(global, &terminal)?;
@@ -84,7 +89,7 @@ fn generate(global: &Global, context: &Context, of: TokenOf) -> Result<()> {
     }
     let readers = context.tokens().readers(&path)?;
     if global.dry_run {
-        say!("would make {path}, for {}", names(&readers));
+        would(global, &format!("make {path}, for {}", names(&readers)));
         return Ok(());
     }
     context.tokens().write(&path, &tokens::random()?)?;
@@ -106,10 +111,8 @@ fn token_at(session: &Session, file: &str, what: &str) -> Result<Token> {
 
 fn told(global: &Global, secret: &SecretPath, outcome: &str, text: &str) {
     if global.json {
-        say!(
-            "{}",
-            serde_json::json!({ "event": "secret", "secret": secret.as_str(), "outcome": outcome, "detail": text })
-        );
+        let (secret, outcome, detail) = (secret.to_string(), outcome.to_owned(), text.to_owned());
+        Event::SecretFinished { secret, outcome, detail }.print();
     } else {
         say!("{secret}: {text}");
     }

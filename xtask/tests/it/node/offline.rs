@@ -204,14 +204,9 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
         &["-x"],
         2,
         &expect![[r#"
-        error: unexpected argument '-x' found
-
-          tip: to pass '-x' as a value, use '-- -x'
-
-        Usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
-
-        For more information, try '--help'.
-    "#]],
+            error: unexpected argument `-x` found
+            hint: usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
+        "#]],
     );
     add(
         &["alma", "--node-ip", "100.64.0.5"],
@@ -251,14 +246,9 @@ fn what_cannot_be_added_is_refused_before_anybody_is_asked() {
         &["alma", "--address", "-oProxyCommand=x"],
         2,
         &expect![[r#"
-        error: unexpected argument '-o' found
-
-          tip: to pass '-o' as a value, use '-- -o'
-
-        Usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
-
-        For more information, try '--help'.
-    "#]],
+            error: unexpected argument `-o` found
+            hint: usage: cargo xtask node add [OPTIONS] --role <ROLE> <NAME>
+        "#]],
     );
     add(
         &["alma", "--taint", "a=b"],
@@ -457,10 +447,10 @@ fn the_fleet_is_listed_offline_and_without_a_key() {
     "#]].assert_eq(&readable(&cluster, &answer.stdout));
     let answer = cluster.stranger(&["node", "list", "--json"], "").expect(0);
     expect![[r#"
-        {"addresses":["192.168.1.9"],"event":"node","host":"attic","key":null,"labels":[],"node-ip":null,"role":null,"ssh-user":"deploy","tags":[],"taints":[]}
-        {"addresses":["maia.mercury","100.64.0.5"],"event":"node","host":"maia","key":"SHA256:maia","labels":["ncrmro.com/region=us-south-2"],"node-ip":"100.64.0.5","role":"agent","ssh-user":"root","tags":[],"taints":["ncrmro.com/region=us-south-2:NoSchedule"]}
-        {"addresses":["ocean.mercury","100.64.0.6"],"event":"node","host":"ocean","key":"SHA256:ocean","labels":[],"node-ip":"100.64.0.6","role":"server","ssh-user":"root","tags":[],"taints":[]}
-    "#]].assert_eq(&readable(&cluster, &answer.stdout));
+        {"event":"node","host":"attic","role":null,"node_ip":null,"addresses":["192.168.1.9"],"ssh_user":"deploy","labels":[],"taints":[],"tags":[],"key":null}
+        {"event":"node","host":"maia","role":"agent","node_ip":"100.64.0.5","addresses":["maia.mercury","100.64.0.5"],"ssh_user":"root","labels":["ncrmro.com/region=us-south-2"],"taints":["ncrmro.com/region=us-south-2:NoSchedule"],"tags":[],"key":"SHA256:maia"}
+        {"event":"node","host":"ocean","role":"server","node_ip":"100.64.0.6","addresses":["ocean.mercury","100.64.0.6"],"ssh_user":"root","labels":[],"taints":[],"tags":[],"key":"SHA256:ocean"}
+    "#]].assert_eq(&readable(&cluster, &answer.event_lines()));
     // A new clone has no keys yet.
     let answer = Clone::new().xtask(&["node", "list"]).expect(0);
     assert_eq!(answer.stdout.matches("not pinned").count(), 2, "{}", answer.stdout);

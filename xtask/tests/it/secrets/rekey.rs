@@ -77,7 +77,7 @@ fn a_dry_rekey_tells_and_writes_nothing() {
     let answer = cluster.stranger(&["secrets", "rekey", "--dry-run", "--json"], "").expect(0);
     expect![[r#"
         {"event":"would-rekey","secret":"secrets/stale.age","why":"not for maia; for ocean, which the rule does not name"}
-    "#]].assert_eq(&answer.stdout);
+    "#]].assert_eq(&answer.event_lines());
     assert_eq!(cluster.all(), before);
 }
 
@@ -122,8 +122,8 @@ fn what_no_key_at_hand_opens_and_may_be_right_is_left_and_told() {
     expect![[r#"
         {"event":"rekey","secret":"secrets/unproven.age","why":"its age keys do not show who they are"}
         {"event":"left","secret":"secrets/unproven.age","why":"its age keys do not show who they are, and no key at hand opens it"}
-        {"changed":0,"event":"rekeyed","left":1,"missing":0,"right":1}
-    "#]].assert_eq(&answer.stdout);
+        {"event":"rekeyed","changed":0,"right":1,"missing":0,"left":1}
+    "#]].assert_eq(&answer.event_lines());
     assert_eq!(cluster.all(), before);
 }
 
