@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             return failure.report();
         }
     };
+    render::colour(cli.global.color);
     if cli.global.json {
         // The command under rehearsal tells of itself.
         let is_anothers = matches!(&cli.command, Some(Command::Rehearse(args)) if !args.clean);

@@ -39,6 +39,15 @@ pub enum Outcome {
     },
 }
 
+/// How much of how much. What is expected may grow while more is found to do; 0 where nothing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    /// Done so far.
+    pub done: u64,
+    /// All that is known of.
+    pub expected: u64,
+}
+
 /// One event. As JSON it is one line; its `event` names its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -70,6 +79,18 @@ pub enum Event {
         step: StepId,
         /// One line of its standard error.
         line: String,
+    },
+    /// A step that knows how much there is to do tells how much is done. At most five a second, and a last one at its end.
+    StepAmount {
+        /// Which step.
+        #[serde(flatten)]
+        step: StepId,
+        /// Derivations built.
+        builds: Amount,
+        /// Store paths copied.
+        paths: Amount,
+        /// Bytes copied.
+        bytes: Amount,
     },
     /// A step found out something that another program may want to know.
     StepFact {

@@ -117,32 +117,3 @@ impl<A> Step<A> {
         Self { name: name.into(), about: about.into(), action }
     }
 }
-
-/// The plan as a tree that a person reads.
-impl<A> fmt::Display for Plan<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.title)?;
-        let width = |text: fn(&Track<A>, &Step<A>) -> usize| self.steps().map(|(_, t, s)| text(t, s)).max();
-        let subject_width = width(|track, _| track.subject.chars().count()).unwrap_or(0);
-        let name_width = width(|_, step| step.name.chars().count()).unwrap_or(0);
-        for allowance in &self.allowances {
-            let most = allowance.failures.min(allowance.subjects.len());
-            writeln!(
-                f,
-                "goes on without them if up to {most} of these fail: {}",
-                allowance.subjects.join(" ")
-            )?;
-        }
-        for (number, stage) in self.stages.iter().enumerate() {
-            let side_by_side = if stage.tracks.len() > 1 { ", side by side" } else { "" };
-            writeln!(f, "\n{:>2}. {}{side_by_side}", number + 1, stage.name)?;
-            for track in &stage.tracks {
-                for (index, step) in track.steps.iter().enumerate() {
-                    let subject = if index == 0 { track.subject.as_str() } else { "" };
-                    writeln!(f, "    {subject:subject_width$}  {:name_width$}  {}", step.name, step.about)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}

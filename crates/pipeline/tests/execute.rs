@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
-use pipeline::{Event, Outcome, Plan, Step, Track, execute};
+use pipeline::{Amount, Event, Outcome, Plan, Step, Track, execute};
 
 /// A subject and its steps.
 type Row<'a> = (&'a str, &'a [&'static str]);
@@ -86,7 +86,6 @@ fn a_plan_may_go_on_without_some_of_its_subjects() {
     lenient.allow(2, ["maia", "vega", "zoe"]);
     assert_eq!(begun(&lenient, || false), ["boom1", "a", "boom2", "c"]);
     assert_eq!(begun(&lenient, || true), ["boom1"], "somebody wants it to stop");
-    assert!(lenient.to_string().contains("goes on without them if up to 2 of these fail: maia vega zoe\n"));
     let mut one = plan(stages);
     one.allow(1, ["maia", "vega", "zoe"]);
     assert_eq!(begun(&one, || false), ["boom1", "a", "boom2"]);
@@ -137,6 +136,8 @@ fn events_are_one_line_of_json_each() {
     let mut lines = Vec::new();
     let act = |_: &&'static str, progress: &pipeline::Progress<String>| {
         progress.line("building\n…");
+        let amount = |done, expected| Amount { done, expected };
+        progress.amount(amount(1, 3), amount(0, 0), amount(5, 6));
         Ok(Outcome::Skipped { reason: "built already".to_owned() })
     };
     execute(&plan, 2, || false, act, |event| lines.push(serde_json::to_string(event).unwrap()));
@@ -145,17 +146,19 @@ fn events_are_one_line_of_json_each() {
         lines[3],
         r#"{"event":"step-progress","stage":"build","subject":"ocean","step":"build","line":"building\n…"}"#
     );
-    assert!(lines[4].starts_with(
+    assert_eq!(
+        lines[4],
+        r#"{"event":"step-amount","stage":"build","subject":"ocean","step":"build","builds":{"done":1,"expected":3},"paths":{"done":0,"expected":0},"bytes":{"done":5,"expected":6}}"#
+    );
+    assert!(lines[5].starts_with(
         r#"{"event":"step-finished","stage":"build","subject":"ocean","step":"build","outcome":"skipped","reason":"built already","milliseconds":"#
-    ), "{}", lines[4]);
-    assert!(lines[5].starts_with(r#"{"event":"run-finished","ok":true,"not_reached":[],"milliseconds":"#));
+    ), "{}", lines[5]);
+    assert!(lines[6].starts_with(r#"{"event":"run-finished","ok":true,"not_reached":[],"milliseconds":"#));
 }
 
 #[test]
-fn an_empty_stage_is_no_stage_and_the_plan_reads_as_a_tree() {
+fn an_empty_stage_is_no_stage() {
     let plan = plan(&[("nothing", &[("x", &[])]), ("build", &[("ocean", &["build"]), ("maia", &["build"])])]);
-    assert_eq!(
-        plan.to_string(),
-        "test\n\n 1. build, side by side\n    ocean  build  does build\n    maia   build  does build\n"
-    );
+    let stages: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(stages, ["build"]);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretSlice;
 
+use crate::nix_log::NixLog;
 use crate::quote;
 
 /// What a process finds on its standard input.
@@ -29,6 +30,7 @@ pub struct Cmd {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Stdin,
     pub(crate) timeout: Duration,
+    pub(crate) nix_log: Option<NixLog>,
     label: Option<String>,
 }
 
@@ -45,6 +47,7 @@ impl Cmd {
             dir: None,
             stdin: Stdin::Null,
             timeout: Self::DEFAULT_TIMEOUT,
+            nix_log: None,
             label: None,
         }
     }
@@ -96,6 +99,13 @@ impl Cmd {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Has a nix, or a tool that hands it on to nix, tell what it does in nix' own format, which [`Cmd::run_measured`] makes
+    /// amounts of. What a person reads is the same.
+    #[must_use]
+    pub fn nix_log(self, log: NixLog) -> Self {
+        Self { nix_log: Some(log), ..self.args(["--log-format", "internal-json"]) }
     }
 
     /// What to call this command in a message, in place of its first words.

@@ -2,10 +2,11 @@
 //!
 //! Each call names the features it needs, so that it works on a machine whose nix.conf does not enable flakes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::nix_log::NixLog;
 use crate::nixos_rebuild::BUILD_TIMEOUT;
 use crate::{Cmd, RunError};
 
@@ -79,7 +80,8 @@ pub fn parse_systems(json: &[u8]) -> Option<BTreeMap<String, System>> {
 
 /// Builds these derivations in this machine's store, as many as can be built.
 pub fn realise<'a>(derivations: impl Iterator<Item = &'a str>) -> Cmd {
-    Cmd::new("nix-store").args(["--realise", "--keep-going"]).args(derivations).timeout(BUILD_TIMEOUT)
+    let cmd = Cmd::new("nix-store").args(["--realise", "--keep-going"]).args(derivations);
+    cmd.nix_log(NixLog::default()).timeout(BUILD_TIMEOUT)
 }
 
 /// The store path in the answer of [`flake_metadata`].
@@ -119,9 +121,10 @@ pub fn parse_sizes(lines: &str) -> BTreeMap<String, u64> {
     lines.lines().filter_map(line).collect()
 }
 
-/// Copies a path with all that it refers to, where `to` (`user@address`) lacks it.
-pub fn copy_closure(to: &str, path: &str, ssh_options: &[String]) -> Cmd {
+/// Copies a path with all that it refers to, where `to` (`user@address`) lacks it. `sizes` of what it lacks, in bytes.
+pub fn copy_closure(to: &str, path: &str, sizes: HashMap<String, u64>, ssh_options: &[String]) -> Cmd {
     let cmd = Cmd::new("nix-copy-closure").args(["--to", to, path]).timeout(BUILD_TIMEOUT);
+    let cmd = cmd.nix_log(NixLog::with_sizes(sizes));
     if ssh_options.is_empty() { cmd } else { cmd.env("NIX_SSHOPTS", ssh_options.join(" ")) }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::Cmd;
 use crate::nix::{OverrideInput, override_args};
+use crate::nix_log::NixLog;
 
 /// The unit in which nixos-rebuild activates: while one of this name is loaded, systemd refuses a second.
 pub const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
@@ -46,7 +47,9 @@ impl Build<'_> {
         let mut cmd = Cmd::new("nixos-rebuild")
             .args(["build", "--flake"])
             .arg(format!("{}#{}", self.reference, self.name))
-            .args(override_args(self.overrides));
+            .args(override_args(self.overrides))
+            // Each nix that it starts is given the flag, on a build host and for copies too.
+            .nix_log(NixLog::default());
         match &self.placement.builder {
             Some(builder) => cmd = cmd.args(["--build-host", builder]),
             None => cmd = cmd.arg("--no-link"),
@@ -59,4 +62,9 @@ impl Build<'_> {
         }
         cmd.dir(self.dir).timeout(BUILD_TIMEOUT).label("nixos-rebuild build")
     }
+}
+
+/// Is it what nixos-rebuild says at its end of the command that failed, long and of no use to whoever has read why?
+pub fn is_epilogue(line: &str) -> bool {
+    line.starts_with("Command '") && line.contains("' returned non-zero exit status ")
 }

@@ -1,6 +1,5 @@
 //! Running a [`Cmd`]: start, stream, wait with a bound, tell apart how it ended.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::ExitStatus;
@@ -15,10 +14,9 @@ use crate::error::{RunError, SECRET_MAX};
 use crate::group::{Running, end, signal};
 use crate::held::beat;
 use crate::interrupt::{Hold, Tidy, interrupted, terminated};
+use crate::said::{Heard, Said};
 use crate::{Cmd, Stdin};
 
-/// How many of a tool's last lines are kept for the error message.
-const TAIL: usize = 20;
 /// How often a waiting thread looks whether it was interrupted.
 const POLL: Duration = Duration::from_millis(100);
 /// What our children do not inherit: CI's identity, of which no tool has any use, and what a git hook sets, which would
@@ -59,7 +57,19 @@ impl Cmd {
     /// # Errors
     /// See [`RunError`].
     pub fn run_watched(self, on_line: &dyn Fn(&str)) -> Result<Output, RunError> {
-        let (stdout, tail) = self.drive(on_line, |mut pipe| {
+        self.run_measured(&|said| {
+            if let Said::Line(line) = said {
+                on_line(line);
+            }
+        })
+    }
+
+    /// As [`Cmd::run_watched`], with the amounts that a nix tells of: see [`Cmd::nix_log`].
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_measured(self, on: &dyn Fn(Said<'_>)) -> Result<Output, RunError> {
+        let (stdout, tail) = self.drive(on, |mut pipe| {
             let mut bytes = Vec::new();
             pipe.read_to_end(&mut bytes).map(|_| bytes)
         })?;
@@ -180,20 +190,20 @@ impl Cmd {
 
     fn drive<T>(
         self,
-        on_line: &dyn Fn(&str),
+        on: &dyn Fn(Said<'_>),
         read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
     ) -> Result<(T, Vec<String>), RunError>
     where
         T: Send + 'static,
     {
-        self.drive_fed(None, on_line, read)
+        self.drive_fed(None, on, read)
     }
 
     /// `stdin` in place of the command's own.
     fn drive_fed<T>(
-        self,
+        mut self,
         stdin: Option<io::PipeReader>,
-        on_line: &dyn Fn(&str),
+        on: &dyn Fn(Said<'_>),
         read: impl FnOnce(io::PipeReader) -> io::Result<T> + Send + 'static,
     ) -> Result<(T, Vec<String>), RunError>
     where
@@ -221,13 +231,9 @@ impl Cmd {
         });
 
         let _running = Running::note(&handle);
-        let mut tail = Tail::default();
-        let status = self.wait(&handle, || tail.drain(&lines, on_line));
-        let until = Instant::now() + DRAIN;
-        while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            tail.push(line, on_line);
-        }
-        let tail = Vec::from(tail.0);
+        let mut heard = Heard::new(self.nix_log.take());
+        let status = self.wait(&handle, || heard.drain(&lines, on));
+        let tail = heard.finish(&lines, Instant::now() + DRAIN, on);
         let name = self.name();
         match status {
             Waited::Ended(status) if status.success() => match out.recv_timeout(DRAIN) {
@@ -355,26 +361,4 @@ fn feed(bytes: Arc<SecretSlice<u8>>) -> io::Result<io::PipeReader> {
     // A process that ends without reading everything is judged by how it ended.
     std::thread::spawn(move || write.write_all(bytes.expose_secret()));
     Ok(read)
-}
-
-#[derive(Default)]
-struct Tail(VecDeque<String>);
-
-impl Tail {
-    fn drain(&mut self, lines: &mpsc::Receiver<String>, on_line: &dyn Fn(&str)) {
-        while let Ok(line) = lines.try_recv() {
-            self.push(line, on_line);
-        }
-    }
-
-    fn push(&mut self, line: String, on_line: &dyn Fn(&str)) {
-        if line.is_empty() {
-            return;
-        }
-        on_line(&line);
-        if self.0.len() == TAIL {
-            self.0.pop_front();
-        }
-        self.0.push_back(line);
-    }
 }

@@ -6,7 +6,7 @@ use expect_test::expect;
 use remote::nix::{
     OverrideInput, flake_metadata, metadata_path, override_args, parse_sizes, parse_systems, realise, systems,
 };
-use remote::nixos_rebuild::{Build, Placement};
+use remote::nixos_rebuild::{Build, Placement, is_epilogue};
 use remote::{Cmd, quote_all};
 use secrecy::SecretSlice;
 
@@ -78,15 +78,15 @@ fn every_nixos_rebuild_has_its_exact_argv() {
     }
     expect![[r#"
         # all here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --no-link
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link
         # built here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --no-link --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --no-link --target-host root@maia
         # built on the target
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@maia --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@maia --target-host root@maia
         # built on another host
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@ocean --target-host root@maia
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean --target-host root@maia
         # built on another host for here
-        nixos-rebuild build --flake '/nix/store/x-source#maia' --build-host root@ocean
+        nixos-rebuild build --flake '/nix/store/x-source#maia' --log-format internal-json --build-host root@ocean
     "#]]
     .assert_eq(&lines);
 }
@@ -101,7 +101,8 @@ fn nixos_rebuild_gets_the_overrides_of_a_flake_and_the_options_of_every_ssh() {
         build.command().to_string(),
         "NIX_SSHOPTS='-o BatchMode=yes -o ControlPath=/tmp/x/%C' nixos-rebuild build \
          --flake '/nix/store/x-source#maia' --override-input nixpkgs path:/lab/nixpkgs \
-         --override-input agenix 'path:/with space' --no-link --target-host 'root@[fd00::5]'"
+         --override-input agenix 'path:/with space' --log-format internal-json --no-link \
+         --target-host 'root@[fd00::5]'"
     );
     assert_eq!(build.command().name(), "nixos-rebuild build");
 }
@@ -137,7 +138,7 @@ fn several_systems_are_evaluated_by_one_command_and_come_by_their_names() {
     assert_eq!((systems["maia"].path.as_str(), systems.len()), ("/nix/store/m", 2));
     assert_eq!(
         realise(systems.values().map(|system| system.derivation.as_str())).to_string(),
-        "nix-store --realise --keep-going /nix/store/m.drv /nix/store/o.drv"
+        "nix-store --realise --keep-going /nix/store/m.drv /nix/store/o.drv --log-format internal-json"
     );
     assert_eq!(parse_systems(b"error: attribute missing"), None);
 }
@@ -158,4 +159,16 @@ fn the_snapshot_is_the_path_in_the_metadata() {
     let good =
         r#"{"lastModified": 1, "locked": {"type": "path"}, "path": "/nix/store/x-source", "url": "path:/x"}"#;
     assert_eq!(metadata_path(good.as_bytes()).unwrap(), "/nix/store/x-source");
+}
+
+#[test]
+fn what_nixos_rebuild_says_of_its_own_command_is_known() {
+    for said in [
+        "Command 'nix build /nix/store/x.drv --json' returned non-zero exit status 1.",
+        "Command '['nix', 'eval']' returned non-zero exit status 1.",
+    ] {
+        assert!(is_epilogue(said));
+    }
+    assert!(!is_epilogue("error: builder for 'x' failed with exit code 1"));
+    assert!(!is_epilogue("x> Command not found"));
 }

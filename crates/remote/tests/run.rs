@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use remote::{Cmd, Ending, RunError, interrupted, watch_for_interrupts};
+use remote::nix_log::NixLog;
+use remote::{Cmd, Ending, RunError, Said, interrupted, watch_for_interrupts};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -326,4 +327,52 @@ fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "{what} did not come");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn what_a_nix_tells_is_read_as_lines_and_amounts() {
+    let script = r#"cat >&2 <<'END'
+@nix {"action":"start","id":1,"level":0,"text":"","type":104}
+@nix {"action":"result","id":1,"type":105,"fields":[0,2,1,0]}
+@nix {"action":"start","id":2,"level":3,"text":"building 'x'","type":105,"fields":["/nix/store/abc-x.drv"]}
+@nix {"action":"result","id":2,"type":101,"fields":["it went wrong"]}
+and a line of somebody else
+@nix {"action":"result","id":1,"type":105,"fields":[1,2,0,0]}
+@nix {"action":"msg","level":0,"msg":"error: a\n       b"}
+END
+exit 1"#;
+    let (lines, amounts) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let hear = |said: Said<'_>| match said {
+        Said::Line(line) => lines.borrow_mut().push(line.to_owned()),
+        Said::Amounts(it) => amounts.borrow_mut().push((it.builds.done, it.builds.expected)),
+    };
+    let error = sh(script).nix_log(NixLog::default()).run_measured(&hear).unwrap_err();
+    let wanted =
+        ["building 'x'...", "x> it went wrong", "and a line of somebody else", "error: a", "       b"];
+    assert_eq!(lines.into_inner(), wanted);
+    assert_eq!(error.tail(), wanted);
+    assert_eq!(amounts.into_inner(), [(1, 2)], "all of it came at once: the last word is told");
+    // Whoever asks for lines alone gets the same.
+    let error = sh(script).nix_log(NixLog::default()).run().unwrap_err();
+    assert_eq!(error.tail(), wanted);
+}
+
+#[test]
+fn amounts_are_told_in_between_and_not_all_the_time() {
+    let script = r#"
+echo '@nix {"action":"start","id":1,"type":104}' >&2
+for done in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  echo "@nix {\"action\":\"result\",\"id\":1,\"type\":105,\"fields\":[$done,20,0,0]}" >&2
+  sleep 0.05
+done"#;
+    let (amounts, begun) = (RefCell::new(Vec::new()), Instant::now());
+    let hear = |said: Said<'_>| {
+        if let Said::Amounts(it) = said {
+            amounts.borrow_mut().push(it.builds.done);
+        }
+    };
+    sh(script).nix_log(NixLog::default()).run_measured(&hear).unwrap();
+    let (amounts, most) = (amounts.into_inner(), begun.elapsed().as_millis() / 200 + 2);
+    assert!(amounts.len() > 2 && (amounts.len() as u128) < most, "{amounts:?}");
+    assert!(amounts.is_sorted() && amounts.last() == Some(&20), "{amounts:?}");
 }

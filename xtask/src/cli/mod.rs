@@ -12,7 +12,7 @@ mod secrets;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use arguments::{
     Completions, Deploy, Doctor, Goal, Hosts, Init, Kubeconfig, Logs, Man, Rehearse, Report, Role, Rollback,
@@ -86,6 +86,9 @@ pub(crate) struct Global {
     /// Show the lines that tools print
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+    /// Colours: where the terminal has them and NO_COLOR is not set, or always, or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
     /// Take another source for an input of the flake, any number of times
     #[arg(long, global = true, hide_short_help = true, num_args = 2, value_names = ["NAME", "REF"], action = clap::ArgAction::Append)]
     pub(crate) override_input: Vec<String>,
@@ -95,6 +98,25 @@ pub(crate) struct Global {
     /// How long a host may take until it passes its gate, in seconds
     #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) gate_timeout: u64,
+}
+
+/// When to colour what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
 }
 
 impl Global {

@@ -24,6 +24,7 @@ pub(crate) mod verify;
 use std::time::Duration;
 
 use agenix::{Rule, RuleError, Rules};
+use console::Term;
 use fleet::{Fleet, Host};
 use remote::question;
 
@@ -31,10 +32,10 @@ use crate::cli::Global;
 use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::journal::{Asked, Journal};
-use crate::playbook::{Plan, Rotated};
-use crate::render::{Terminal, renderer};
+use crate::playbook::{Action, Plan, Rotated};
+use crate::render::{CommandsOf, Glyphs, Paper, Terminal, renderer};
 use crate::repository::{AGENT_TOKEN, Repository, SERVER_TOKEN, secret};
-use crate::run::{Elevation, Rotation, Run};
+use crate::run::{Commands, Elevation, Rotation, Run};
 use crate::{identity, render};
 
 /// `--dry-run` prints the plan; otherwise it is executed.
@@ -46,7 +47,7 @@ fn print_or_execute(
     needs: &Needs,
 ) -> Result<()> {
     if global.dry_run {
-        print_plan(global, plan);
+        print_plan(global, repository, fleet, plan);
         return Ok(());
     }
     let mut journal = needs.journal.begin(repository, plan);
@@ -149,9 +150,15 @@ impl Keep {
     }
 }
 
-fn print_plan(global: &Global, plan: &Plan) {
+fn print_plan(global: &Global, repository: &Repository, fleet: &Fleet, plan: &Plan) {
+    let commands =
+        Commands { root: repository.root(), fleet, overrides: global.overrides(), sudo: global.sudo };
+    let commands = |action: &Action| commands.of(action);
+    let commands: Option<&CommandsOf<'_>> = global.verbose.then_some(&commands);
     if !global.json {
-        say!("{}", plan.to_string().trim_end());
+        let width = Term::stdout().size_checked().map(|(_, width)| usize::from(width));
+        let paper = Paper { width, glyphs: Glyphs::of_locale(), commands };
+        say!("{}", render::tree(plan, &paper).trim_end());
         return;
     }
     for (stage, track, step) in plan.steps() {
@@ -160,6 +167,7 @@ fn print_plan(global: &Global, plan: &Plan) {
             subject: track.subject.clone(),
             step: step.name.clone(),
             about: step.about.clone(),
+            commands: commands.map(|commands| commands(&step.action)),
         }
         .print();
     }

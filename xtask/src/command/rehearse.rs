@@ -59,12 +59,13 @@ fn command(args: &Rehearse) -> Vec<String> {
 fn handed_on(global: &Global) -> Vec<String> {
     let flags = [("--json", global.json), ("--yes", global.yes), ("--verbose", global.verbose)];
     let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned());
-    let numbers = [
+    let values = [
+        format!("--color={}", global.color.word()),
         format!("--jobs={}", global.jobs),
         format!("--gate-timeout={}", global.gate_timeout),
         format!("--activation-timeout={}", global.activation_timeout),
     ];
-    flags.chain(numbers).collect()
+    flags.chain(values).collect()
 }
 
 /// The user's secrets are not in the lab, and a flake that names them must evaluate: each is there with other contents,

@@ -37,6 +37,8 @@ pub(crate) enum Event {
         subject: String,
         step: String,
         about: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        commands: Option<Vec<String>>,
     },
     Would {
         about: String,

@@ -1,91 +1,74 @@
-//! One live line a host: stage, step, elapsed time, and what its tool said last. Finished steps settle above.
+//! A run on a terminal: what settles stays, and below it is a line a host that is being worked on.
+//!
+//! Here is what is shared between the thread on which things happen and the one that draws; what lines look like stands
+//! in `layout`.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use console::{Term, style};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use pipeline::{Event, Outcome, Report, StepId};
+use pipeline::{Event, Report};
 
+use super::board::{Board, Settled};
+use super::glyphs::Glyphs;
+use super::layout::{self, Look};
+use super::screen::{Picture, Showing, Size, Terminal};
 use super::{Renderer, summary};
 use crate::failure::Failure;
 use crate::playbook::Plan;
 
-const TICK: Duration = Duration::from_millis(100);
-
 pub(super) struct Live {
-    lines: MultiProgress,
-    /// By subject: a host does one thing at a time.
-    running: HashMap<String, ProgressBar>,
-    width: usize,
+    shared: Arc<Mutex<Shared>>,
+    /// Until the report.
+    showing: Option<Showing>,
+}
+
+struct Shared {
+    board: Board,
+    begun: Instant,
+    /// Settled, and not drawn yet.
+    settled: VecDeque<Settled>,
+    glyphs: Glyphs,
 }
 
 impl Live {
-    pub(super) fn new(lines: MultiProgress) -> Self {
-        Self { lines, running: HashMap::new(), width: 0 }
-    }
-
-    fn start(&mut self, step: &StepId) {
-        let template = "  {spinner:.cyan} {prefix} {elapsed:>4.dim}  {wide_msg:.dim}";
-        let template = ProgressStyle::with_template(template).expect("the template is well formed");
-        let line = self.lines.add(ProgressBar::new_spinner()).with_style(template.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
-        line.set_prefix(format!("{:width$}  {:15}", step.subject, step.step, width = self.width));
-        line.enable_steady_tick(TICK);
-        self.running.insert(step.subject.clone(), line);
-    }
-
-    /// Prints a line above the live ones, one line high whatever it says.
-    fn settle(&self, line: &str) {
-        let width = usize::from(Term::stderr().size().1);
-        // It prints nothing where it cannot draw; then the plain renderer is in its place.
-        let _ = self.lines.println(console::truncate_str(line, width, "…"));
-    }
-
-    fn finish(&mut self, step: &StepId, outcome: &Outcome, milliseconds: u64) {
-        if let Some(line) = self.running.remove(&step.subject) {
-            line.finish_and_clear();
-        }
-        let (mark, text) = match outcome {
-            Outcome::Changed { detail } | Outcome::Done { detail } => {
-                (style("✓").green(), style(detail.as_str()))
-            }
-            Outcome::Skipped { reason } => (style("–").dim(), style(reason.as_str()).dim()),
-            Outcome::Failed { .. } => (style("✗").red().bold(), style("see below").red()),
-        };
-        let time = summary::time(Duration::from_millis(milliseconds));
-        let width = self.width;
-        let time = style(time).dim();
-        self.settle(&format!("  {mark} {:width$}  {:15} {time:>6}  {text}", step.subject, step.step));
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let (board, settled, glyphs) = (Board::default(), VecDeque::new(), Glyphs::of_locale());
+        let shared = Arc::new(Mutex::new(Shared { board, begun: Instant::now(), settled, glyphs }));
+        let drawn = Arc::clone(&shared);
+        let showing = terminal.show(Box::new(move |size, frame| lock(&drawn).picture(size, frame)));
+        Self { shared, showing: Some(showing) }
     }
 }
 
 impl Renderer for Live {
     fn event(&mut self, event: &Event) {
-        match event {
-            Event::RunStarted { title, .. } => {
-                self.settle(&style(title).bold().to_string());
-            }
-            Event::StageStarted { stage, subjects } => {
-                let widest = subjects.iter().map(|subject| subject.chars().count()).max().unwrap_or(0);
-                // Grows and never shrinks: columns of one run stay where they are.
-                self.width = self.width.max(widest).max("repository".len());
-                self.settle(&style(stage).cyan().to_string());
-            }
-            Event::StepStarted { step } => self.start(step),
-            Event::StepProgress { step, line } => {
-                if let Some(bar) = self.running.get(&step.subject) {
-                    bar.set_message(console::strip_ansi_codes(line).into_owned());
-                }
-            }
-            Event::StepFinished { step, outcome, milliseconds } => self.finish(step, outcome, *milliseconds),
-            Event::StepFact { .. } | Event::RunFinished { .. } => {}
+        let mut shared = lock(&self.shared);
+        let now = shared.begun.elapsed();
+        if let Some(settled) = shared.board.note(event, now) {
+            shared.settled.push_back(settled);
         }
     }
 
     fn report(&mut self, plan: &Plan, report: &Report<Failure>) {
-        let summary = summary::summary(plan, report);
-        // All lines have settled by now, and the cursor stands behind the last of them.
-        let _ = self.lines.clear();
-        eprint!("\n\n{summary}");
+        drop(self.showing.take());
+        eprint!("\n{}", summary::summary(plan, report));
     }
+}
+
+impl Shared {
+    fn picture(&mut self, size: Size, frame: usize) -> Picture {
+        let (width, height) = (size.width.saturating_sub(1), size.height);
+        let look = Look { width, height, glyphs: self.glyphs, frame, stopping: remote::interrupted() };
+        let now = self.begun.elapsed();
+        let settled: Vec<Settled> = self.settled.drain(..).collect();
+        Picture {
+            settled: settled.iter().flat_map(|line| layout::settled(line, &self.board, &look)).collect(),
+            live: layout::live(&self.board, now, &look),
+        }
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

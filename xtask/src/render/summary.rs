@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use console::{measure_text_width, style};
+use console::{Term, measure_text_width, style, truncate_str};
 use pipeline::{Outcome, Report};
 
 use crate::failure::Failure;
@@ -29,6 +29,8 @@ pub(super) fn summary(plan: &Plan, report: &Report<Failure>) -> String {
 
 /// A row for each subject, and the verdict.
 pub(super) fn table(plan: &Plan, report: &Report<Failure>) -> String {
+    // A row has its line, as wide as the terminal is; without one nothing is cut.
+    let room = Term::stderr().size_checked().map_or(usize::MAX, |(_, width)| width.into());
     let mut text = String::new();
     let heading = ["", "changed", "skipped", "time", "outcome"]
         .map(|title| style(title).bold().for_stderr().to_string());
@@ -40,7 +42,8 @@ pub(super) fn table(plan: &Plan, report: &Report<Failure>) -> String {
             if right { format!("{pad}{}", row[column]) } else { format!("{}{pad}", row[column]) }
         };
         let cells = [cell(0, false), cell(1, true), cell(2, true), cell(3, true), row[4].clone()];
-        let _ = writeln!(text, "  {}", cells.join("  "));
+        let line = format!("  {}", cells.join("  "));
+        let _ = writeln!(text, "{}", truncate_str(&line, room, "…"));
     }
     let _ = writeln!(text, "\n{}", verdict(report));
     text

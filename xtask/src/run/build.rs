@@ -4,10 +4,10 @@ use std::path::Path;
 
 use fleet::{BuildOn, HostName};
 use pipeline::{Outcome, Progress};
-use remote::nixos_rebuild::{Build, Placement};
-use remote::{RunError, nix};
+use remote::nixos_rebuild::{self, Build, Placement};
+use remote::{RunError, Said, nix};
 
-use super::{Built, Origin, Run, done, skipped};
+use super::{Built, Origin, Run, done, skipped, tell};
 use crate::failure::{Failure, Kind, Result, chain};
 use crate::repository::{AGENT_TOKEN, secret};
 
@@ -76,10 +76,11 @@ impl Run<'_> {
     }
 
     fn build_alone(&self, name: &HostName, snapshot: &str, progress: &Progress<Failure>) -> Result<String> {
-        let output = self.build_with(name, snapshot, &|line| progress.line(line)).map_err(|error| {
+        let output = self.build_with(name, snapshot, &|said| tell(progress, said)).map_err(|error| {
             let hint =
                 "the hosts of this stage were not changed; `-v` shows all of the build's output".to_owned();
-            let failure = Failure::from(error);
+            let mut failure = Failure::from(error);
+            failure.tail.retain(|line| !nixos_rebuild::is_epilogue(line));
             let kind = if failure.kind == Kind::Unforeseen { Kind::Build } else { failure.kind };
             failure.hint(hint).of_kind(kind).during(&format!("failed to build {name}"))
         })?;
@@ -116,7 +117,7 @@ impl Run<'_> {
         &self,
         name: &HostName,
         snapshot: &str,
-        on_line: &dyn Fn(&str),
+        on: &dyn Fn(Said<'_>),
     ) -> std::result::Result<String, RunError> {
         let (target, builder) = match &self.host(name).build_on {
             // What is built here is copied in a step of its own.
@@ -138,7 +139,7 @@ impl Run<'_> {
             ssh_options: &self.generation.nix_options(),
             dir: dir.path(),
         };
-        let result = build.command().run_watched(on_line);
+        let result = build.command().run_measured(on);
         if let Err(RunError::Interrupted { .. } | RunError::TimedOut { .. }) = result {
             self.end_build(name);
         }

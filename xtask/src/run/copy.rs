@@ -1,6 +1,6 @@
 //! Copying a system that was built here to its host: what it lacks, if there is room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use agenix::secrecy::SecretSlice;
 use fleet::HostName;
@@ -9,7 +9,7 @@ use remote::nix;
 use remote::ssh::Session;
 
 use super::host::{self, Room};
-use super::{Run, done, skipped};
+use super::{Run, done, skipped, tell};
 use crate::failure::{Failure, Kind, Result};
 
 /// What stays free: a host whose disk is full does not log, and its K3s evicts.
@@ -37,12 +37,13 @@ impl Run<'_> {
             self.state().copied.insert(name.clone(), system);
             return skipped(format!("{name} has all of it"));
         }
-        let size = missing.iter().map(|path| closure[path]).sum();
+        let sizes: HashMap<String, u64> = missing.iter().map(|path| (path.clone(), closure[path])).collect();
+        let size = sizes.values().sum();
         check_room(name, &room, missing.len() as u64, size)?;
         let what = format!("{} paths, {}", missing.len(), bytes(size));
         progress.line(&what);
-        let copy = nix::copy_closure(&to, &system, &self.generation.nix_options());
-        copy.run_watched(&|line| progress.line(line)).map_err(|error| {
+        let copy = nix::copy_closure(&to, &system, sizes, &self.generation.nix_options());
+        copy.run_measured(&|said| tell(progress, said)).map_err(|error| {
             let untrusted = error.tail().iter().any(|line| line.contains("lacks a") && line.contains("signature"));
             let hint = if untrusted {
                 format!("its Nix has to trust who logs in: nix.settings.trusted-users in the configuration of {name}")

@@ -3,6 +3,7 @@
 mod activate;
 mod build;
 mod cluster;
+mod commands;
 mod connect;
 mod copy;
 mod datastore;
@@ -31,6 +32,7 @@ mod switch;
 mod together;
 mod token;
 
+pub(crate) use commands::Commands;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 pub(crate) use gate::digest;
@@ -47,6 +49,7 @@ use std::time::{Duration, SystemTime};
 use agenix::{Identities, Rules};
 use fleet::{Fleet, HostName};
 use pipeline::{Outcome, Progress};
+use remote::Said;
 use remote::nix::OverrideInput;
 use remote::ssh::{Generation, Session, Ssh};
 
@@ -298,4 +301,13 @@ fn changed(detail: impl Into<String>) -> Result<Outcome> {
 
 fn skipped(reason: impl Into<String>) -> Result<Outcome> {
     Ok(Outcome::Skipped { reason: reason.into() })
+}
+
+/// What a tool says, as what the step says.
+fn tell(progress: &Progress<Failure>, said: Said<'_>) {
+    let amount = |it: remote::nix_log::Amount| pipeline::Amount { done: it.done, expected: it.expected };
+    match said {
+        Said::Line(line) => progress.line(line),
+        Said::Amounts(it) => progress.amount(amount(it.builds), amount(it.paths), amount(it.bytes)),
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn switch(
     Ok(command.run_watched(on_line)?.text())
 }
 
-fn argv(target: Target, built: &Built) -> Vec<String> {
+pub(super) fn argv(target: Target, built: &Built) -> Vec<String> {
     let unit = format!("--unit={}", UNIT.trim_end_matches(".service"));
     let program = format!("{}/bin/switch-to-configuration", built.system);
     let mut argv = Vec::new();

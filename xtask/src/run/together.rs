@@ -11,7 +11,7 @@ use fleet::HostName;
 use pipeline::Progress;
 use remote::nix;
 
-use super::Run;
+use super::{Run, tell};
 use crate::failure::Failure;
 
 /// The systems of each group that was built, by its snapshot and its first host.
@@ -48,7 +48,7 @@ impl Run<'_> {
         let evaluate = nix::systems(snapshot, hosts.iter().map(HostName::as_str), &self.overrides);
         let systems = nix::parse_systems(&evaluate.run_watched(&|line| progress.line(line)).ok()?.stdout)?;
         let derivations = systems.values().map(|system| system.derivation.as_str());
-        nix::realise(derivations).run_watched(&|line| progress.line(line)).ok()?;
+        nix::realise(derivations).run_measured(&|said| tell(progress, said)).ok()?;
         Some(systems.into_iter().map(|(host, system)| (host, system.path)).collect())
     }
 }

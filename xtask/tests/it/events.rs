@@ -228,7 +228,7 @@ fn a_refusal_is_told_to_a_program_too() {
     "#]].assert_eq(&told(&["verify", "nobody", "--json"], 2));
     expect![[r#"
         {"event":"begin","version":1,"command":"","dry_run":false}
-        {"event":"failure","stage":null,"subject":null,"step":null,"error":"unexpected argument '--gaol' found","tail":[],"notes":[],"hint":"a similar argument exists: '--goal'","exit_code":2}
+        {"event":"failure","stage":null,"subject":null,"step":null,"error":"unexpected argument `--gaol` found","tail":[],"notes":[],"hint":"did you mean `--goal`?","exit_code":2}
         {"event":"end","exit_code":2}
     "#]].assert_eq(&told(&["deploy", "maia", "--gaol", "test", "--json"], 2));
     expect![[r#"

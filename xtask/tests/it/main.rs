@@ -21,6 +21,7 @@ mod report;
 mod rollback;
 mod rotation;
 mod runbook;
+mod screens;
 mod secrets;
 mod servers;
 mod stand_ins;

@@ -1,10 +1,11 @@
 //! `secrets rekey`: encrypt anew what needs it, all of it or nothing.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agenix::{Plan, Recipient, RekeyError, Secrets};
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{names_of, told};
 use crate::cli::{Global, Rekey};
@@ -41,10 +42,13 @@ pub(crate) fn run(global: &Global, repository: &Repository, args: &Rekey) -> Res
         let terminal = Terminal::new();
         tell(global, &plan, &secrets.readers(), "rekey");
         let identities = identity::load(global, &terminal)?;
-        let bar = terminal.add(bar(global, due));
-        let done = |done: usize| bar.set_position(done as u64);
+        let count = Arc::new(AtomicUsize::new(0));
+        let shown = Arc::clone(&count);
+        let text = move |_| format!("  {} of {due} encrypted", shown.load(Ordering::Relaxed));
+        let showing = (!global.json).then(|| terminal.show_line(text));
+        let done = |done: usize| count.store(done, Ordering::Relaxed);
         let result = agenix::rekey(&secrets, plan, &identities, &remote::interrupted, &done);
-        bar.finish_and_clear();
+        drop(showing);
         left = result.map_err(|error| failure(&error))?;
     }
     for path in &left {
@@ -69,15 +73,6 @@ fn dry_run(global: &Global, secrets: &Secrets, plan: Plan<'_>) -> Result<()> {
         summarise(global, Counts { right, missing, ..Counts::default() });
     }
     refuse(plan)
-}
-
-/// Drawn only once it has taken long enough that somebody may wonder.
-fn bar(global: &Global, due: usize) -> ProgressBar {
-    if global.json {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("  {bar:40.cyan/dim} {pos} of {len} encrypted");
-    ProgressBar::new(due as u64).with_style(style.expect("a valid template"))
 }
 
 fn tell(global: &Global, plan: &Plan<'_>, known: &[Recipient], verb: &str) {

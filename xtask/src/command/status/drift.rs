@@ -2,7 +2,6 @@
 //! and nothing is activated.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use fleet::{BuildOn, Fleet, Host, HostName};
@@ -92,9 +91,7 @@ fn build(
     let mut failures = Failures { events: render::renderer(global, &terminal), found: BTreeMap::new() };
     let result = run.execute(&plan, global.jobs, &mut [&mut failures]);
     if !global.json {
-        // Live lines have no end of their own.
-        let space = if std::io::stderr().is_terminal() { "\n\n" } else { "\n" };
-        terminal.pause(|| eprint!("{space}"));
+        eprintln!();
     }
     let systems = run.systems();
     let mut built = Built::new();

@@ -26,7 +26,7 @@ pub(crate) fn run(global: &Global, args: &Status) -> Result<()> {
     let fleet = repository.fleet()?;
     let hosts = shown(&fleet, &args.hosts)?;
     if global.dry_run {
-        return dry_run(global, args, &fleet, &hosts);
+        return dry_run(global, args, &repository, &fleet, &hosts);
     }
     let surveyor = Surveyor::new(global, &repository, &fleet, hosts, args.hosts.is_empty())?;
     if let Some(seconds) = args.watch {
@@ -66,16 +66,27 @@ fn shown<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Host>> {
     super::named_or_cluster(fleet, names)
 }
 
-fn dry_run(global: &Global, args: &Status, fleet: &Fleet, hosts: &[&Host]) -> Result<()> {
+fn dry_run(
+    global: &Global,
+    args: &Status,
+    repository: &Repository,
+    fleet: &Fleet,
+    hosts: &[&Host],
+) -> Result<()> {
     if args.drift {
-        print_plan(global, &playbook::drift(format!("build {}", fleet.cluster.name), fleet, hosts));
+        print_plan(
+            global,
+            repository,
+            fleet,
+            &playbook::drift(format!("build {}", fleet.cluster.name), fleet, hosts),
+        );
         return Ok(());
     }
     for host in survey::asked(fleet, hosts) {
         if global.json {
             let (stage, subject, step) = ("ask".to_owned(), host.name.to_string(), "ask".to_owned());
             let about = "ask for all that it says about itself, and change nothing".to_owned();
-            Event::PlannedStep { stage, subject, step, about }.print();
+            Event::PlannedStep { stage, subject, step, about, commands: None }.print();
         } else {
             say!("would ask {}", host.name);
         }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use fleet::{Fleet, Host, HostName};
-use indicatif::ProgressBar;
 use k3s::node::Node;
 use remote::ssh::Session;
 
@@ -113,12 +111,9 @@ impl<'a> Surveyor<'a> {
 
     /// The first time, with something that moves while nothing is to be seen yet.
     pub(super) fn first_survey(&self) -> Result<Survey<'a>> {
-        let spinner = self.terminal.add(ProgressBar::new_spinner());
-        spinner.set_message(format!("asking {} hosts", asked(self.fleet, &self.hosts).len()));
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        let survey = self.survey();
-        spinner.finish_and_clear();
-        survey
+        let count = asked(self.fleet, &self.hosts).len();
+        let _showing = self.terminal.show_spinner(&format!("asking {count} hosts"));
+        self.survey()
     }
 
     /// Asks all of them.

@@ -99,7 +99,10 @@ fn log_line(event: &Event) -> Option<String> {
             };
             harmless(&format!("{mark}  {}  {}  {time}  {text}", step.subject, step.step))
         }
-        Event::StepStarted { .. } | Event::StepFact { .. } | Event::RunFinished { .. } => return None,
+        Event::StepStarted { .. }
+        | Event::StepAmount { .. }
+        | Event::StepFact { .. }
+        | Event::RunFinished { .. } => return None,
     })
 }
 
