@@ -10,6 +10,7 @@ mod datastore;
 mod difference;
 mod drain;
 mod elevation;
+mod finding;
 mod fit;
 mod fitness;
 mod gate;
@@ -35,7 +36,7 @@ mod token;
 pub(crate) use commands::Commands;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
-pub(crate) use gate::digest;
+pub(crate) use finding::digest;
 pub(crate) use host::{journal_since, k3s_unit};
 #[cfg(test)]
 pub(crate) use look::Kept;

@@ -9,7 +9,7 @@ use pipeline::Outcome;
 use remote::ssh::Session;
 
 use super::cluster::{self, each};
-use super::{Run, done, gate, host, skipped};
+use super::{Run, done, finding, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
 /// Where all servers answer, the conditions of their Nodes are what lags behind: K3s looks every 15 s, and the server before
@@ -133,8 +133,8 @@ fn see(session: &Session) -> Result<Seen> {
         }
         Some(_) => {}
     }
-    let finding = gate::readyz_finding(session)?;
-    Ok(finding.map_or(Seen::Well, |finding| Seen::Trouble(format!("is not well: {}", finding.what))))
+    let found = finding::readyz_finding(session)?;
+    Ok(found.map_or(Seen::Well, |finding| Seen::Trouble(format!("is not well: {}", finding.what))))
 }
 
 fn refusal(name: &HostName, seen: &[(HostName, Seen)], mut lines: Vec<String>) -> Failure {

@@ -8,7 +8,7 @@ use k3s::unit::Unit;
 use remote::ssh::Session;
 
 use super::health::health;
-use super::{Run, gate, host};
+use super::{Run, finding, host};
 use crate::failure::Result;
 
 /// Where agenix puts an agent's token.
@@ -35,14 +35,14 @@ impl Run<'_> {
         let Some(role) = self.host(name).role else { return Ok(true) };
         let health = health(session, files)?;
         let runs = health.unit.as_ref().is_some_and(Unit::is_active);
-        if !runs || files.iter().any(|path| gate::secret_finding(&health, path).is_some()) {
+        if !runs || files.iter().any(|path| finding::secret_finding(&health, path).is_some()) {
             return Ok(false);
         }
         if role == Role::Server {
             return Ok(true);
         }
         let server = self.asked_about(name, session)?;
-        Ok(gate::token_finding(name, session, AGENT_SECRET, &server)?.is_none())
+        Ok(finding::token_finding(name, session, AGENT_SECRET, &server)?.is_none())
     }
 
     /// The secrets that a host of its role has.
