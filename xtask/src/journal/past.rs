@@ -17,6 +17,8 @@ pub(crate) struct Past {
     pub(crate) asked: Asked,
     /// The flake as a store path, if it came that far.
     pub(crate) snapshot: Option<String>,
+    /// A run that was refused before its first step is none that one can go on with.
+    begun: bool,
     ended_well: bool,
 }
 
@@ -26,7 +28,7 @@ impl Past {
         let runs = root.join(RUNS);
         let found = match id {
             Some(id) => ids(&runs).into_iter().find(|known| known == id).and_then(|id| read(&runs, id)),
-            None => ids(&runs).into_iter().find_map(|id| read(&runs, id)),
+            None => ids(&runs).into_iter().find_map(|id| read(&runs, id).filter(|past| past.begun)),
         };
         let hint = format!("the runs of this repository are in {RUNS}; without one: cargo xtask deploy HOST");
         let found = found.ok_or_else(|| {
@@ -77,12 +79,13 @@ fn parse(text: &str, id: String) -> Option<Past> {
         return None;
     }
     let asked: Asked = serde_json::from_value(first["asked"].take()).ok()?;
-    let mut past = Past { id, asked, snapshot: None, ended_well: false };
+    let mut past = Past { id, asked, snapshot: None, begun: false, ended_well: false };
     for event in events {
         match event["event"].as_str() {
             Some("step-fact") if event["name"] == "snapshot" => {
                 past.snapshot = event["value"].as_str().map(str::to_owned);
             }
+            Some("run-started") => past.begun = true,
             Some("run-finished") => past.ended_well = event["ok"] == true,
             _ => {}
         }
@@ -115,6 +118,9 @@ mod tests {
 
     #[test]
     fn an_end_is_told_from_a_failure_and_another_version_is_not_read() {
+        let refused = past(&[]).unwrap();
+        assert!(!refused.begun && !refused.ended_well);
+        assert!(past(&[r#"{"event":"run-started","title":"deploy maia","steps":9}"#]).unwrap().begun);
         assert!(past(&[r#"{"event":"run-finished","ok":true}"#]).unwrap().ended_well);
         assert!(!past(&[r#"{"event":"run-finished","ok":false}"#]).unwrap().ended_well);
         assert!(

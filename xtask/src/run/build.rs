@@ -20,7 +20,12 @@ impl Run<'_> {
         if let Some(earlier) = &self.taken_up {
             return self.take_up(earlier, progress);
         }
-        let metadata = nix::flake_metadata(self.repository.root(), &self.overrides).run()?;
+        let metadata = nix::flake_metadata(self.repository.root(), &self.overrides).run();
+        let metadata = metadata.map_err(|error| match error {
+            // What nix says of flake.nix and flake.lock: no run can go on before it is mended.
+            error @ RunError::Failed { .. } => Failure::from(error).of_kind(Kind::Configuration),
+            error => error.into(),
+        })?;
         let path = nix::metadata_path(&metadata.stdout).map_err(|error| {
             Failure::new(Kind::Unforeseen, format!("failed to read nix flake metadata: {error}"))
         })?;
