@@ -190,8 +190,9 @@ fn a_kubeconfig_goes_to_one_place() {
         &["kubeconfig", "--base64", "--json"],
         2,
         &expect![[r#"
-        error: the kubeconfig itself is printed as it is, which --json has no form for
-    "#]],
+            error: the kubeconfig itself is printed as it is, which --json has no form for
+            hint: leave --json out
+        "#]],
     );
     let kube = [("KUBECONFIG", ":/tmp/first:/tmp/second"), ("HOME", "/home/me")];
     let planned = |args: &[&str]| {

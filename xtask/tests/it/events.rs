@@ -192,8 +192,8 @@ Each run that changes something has a journal, `.xtask/runs/RUN/events.jsonl`: t
 it was written in `at`, behind a line of its own kind, `run`. A journal without an `end` is of a run that was killed, or
 still goes on.
 
-Of `rehearse` the stream is that of the command under rehearsal. `secrets show`, `kubeconfig --base64` and `test` print what
-is no event, and refuse `--json`.
+Of `rehearse` the stream is that of the command under rehearsal. `secrets show`, `kubeconfig --base64`, `test`,
+`completions` and `man` print what is no event, and refuse `--json`.
 ";
 
 #[test]
@@ -233,7 +233,7 @@ fn a_refusal_is_told_to_a_program_too() {
     "#]].assert_eq(&told(&["deploy", "maia", "--gaol", "test", "--json"], 2));
     expect![[r#"
         {"event":"begin","version":1,"command":"secrets show","dry_run":false}
-        {"event":"failure","stage":null,"subject":null,"step":null,"error":"a secret is printed byte for byte, which --json has no form for","tail":[],"notes":[],"hint":null,"exit_code":2}
+        {"event":"failure","stage":null,"subject":null,"step":null,"error":"a secret is printed as it is, which --json has no form for","tail":[],"notes":[],"hint":"leave --json out","exit_code":2}
         {"event":"end","exit_code":2}
     "#]].assert_eq(&told(&["secrets", "show", "x.age", "--json"], 2));
     expect![[r#"
@@ -243,7 +243,7 @@ fn a_refusal_is_told_to_a_program_too() {
     "#]].assert_eq(&told(&["report", "--json"], 2));
     expect![[r#"
         {"event":"begin","version":1,"command":"test","dry_run":false}
-        {"event":"failure","stage":null,"subject":null,"step":null,"error":"what the tests print is shown as it is, which --json has no form for","tail":[],"notes":[],"hint":null,"exit_code":2}
+        {"event":"failure","stage":null,"subject":null,"step":null,"error":"what the tests say is printed as it is, which --json has no form for","tail":[],"notes":[],"hint":"leave --json out","exit_code":2}
         {"event":"end","exit_code":2}
     "#]].assert_eq(&told(&["test", "--json"], 2));
     // The rehearsal itself is refused before there is a command that tells of itself.

@@ -24,8 +24,9 @@ fn show_tells_what_it_cannot_print() {
         &["secrets", "show", "secrets/right.age", "--json"],
         2,
         &expect![[r#"
-        error: a secret is printed byte for byte, which --json has no form for
-    "#]],
+            error: a secret is printed as it is, which --json has no form for
+            hint: leave --json out
+        "#]],
     );
     cluster.refuses(
         &["secrets", "show", "secrets/rihgt.age"],
