@@ -110,7 +110,7 @@ impl Run<'_> {
         name: &HostName,
         system: &str,
         since: &str,
-        result: std::result::Result<String, RunError>,
+        result: std::result::Result<(), RunError>,
     ) -> Result<()> {
         let attempt = format!("failed to activate {name}");
         let hint = format!("the boot default was not moved. On {name}: journalctl -u {UNIT}");
@@ -230,7 +230,7 @@ impl Run<'_> {
         target: Target,
         built: &Built,
         on_line: &dyn Fn(&str),
-    ) -> std::result::Result<String, RunError> {
+    ) -> std::result::Result<(), RunError> {
         switch(session, target, built, self.activation_timeout, on_line)
     }
 }

@@ -12,7 +12,7 @@ use remote::RunError;
 use remote::ssh::Session;
 
 use super::cluster::{self, kubectl};
-use super::{Run, changed, skipped};
+use super::{Run, changed, host, skipped};
 use crate::failure::{Failure, Kind, Result};
 
 const CORDONED: &str = "xtask/cordoned";
@@ -110,9 +110,8 @@ pub(super) fn send_away(
     seconds: u64,
     progress: &Progress<Failure>,
 ) -> std::result::Result<(), RunError> {
-    // kubectl tells on its standard output whom it sends away: that is for whoever watches.
-    let tell = ["sh", "-c", "exec \"$@\" >&2", "sh"].map(str::to_owned);
-    let argv = tell.into_iter().chain(k3s::node::drain(name.as_str(), seconds));
+    // kubectl tells there whom it sends away.
+    let argv = host::ALOUD.map(str::to_owned).into_iter().chain(k3s::node::drain(name.as_str(), seconds));
     let drain = server.command(argv).timeout(Duration::from_secs(seconds).saturating_add(SLACK));
     drain.run_watched(&|line| progress.line(line)).map(drop)
 }

@@ -9,6 +9,9 @@ pub(super) const RUNNING: &str = "/run/current-system";
 /// What the next boot takes.
 pub(super) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
+/// In front of a command: what it says on standard output goes where whoever watches reads it, with the rest.
+pub(super) const ALOUD: [&str; 4] = ["sh", "-c", "exec \"$@\" >&2", "sh"];
+
 /// Which system runs, and which one the next boot takes. `None` where the link does not exist.
 pub(super) struct Systems {
     pub(super) running: Option<String>,

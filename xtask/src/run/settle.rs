@@ -25,7 +25,7 @@ impl Run<'_> {
     pub(super) fn settled(
         &self,
         name: &HostName,
-        result: &std::result::Result<String, RunError>,
+        result: &std::result::Result<(), RunError>,
         since: Option<&str>,
     ) -> Result<Standing> {
         let state = format!("on {name}: systemctl status {UNIT}; readlink /run/current-system");

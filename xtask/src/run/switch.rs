@@ -25,12 +25,13 @@ pub(super) fn switch(
     built: &Built,
     patience: Duration,
     on_line: &dyn Fn(&str),
-) -> Result<String, RunError> {
+) -> Result<(), RunError> {
     let word = word(target);
     let timeout = if target == Target::Boot { BOOT_TIMEOUT } else { patience };
-    let command = session.command(argv(target, built));
+    let aloud = host::ALOUD.into_iter().map(str::to_owned);
+    let command = session.command(aloud.chain(argv(target, built)));
     let command = command.label(format!("switch-to-configuration {word}")).timeout(timeout);
-    Ok(command.run_watched(on_line)?.text())
+    command.run_watched(on_line).map(drop)
 }
 
 pub(super) fn argv(target: Target, built: &Built) -> Vec<String> {

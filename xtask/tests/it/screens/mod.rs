@@ -73,21 +73,40 @@ struct Seen {
 
 /// Holds of every screen at any moment.
 fn look(pane: &Pane, seen: &mut Seen) {
+    is_right(pane, seen).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+/// Soon holds of a screen that was resized: a terminal wraps its lines anew some time before it tells its new size.
+fn look_again(pane: &Pane, seen: &mut Seen) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while let Err(wrong) = is_right(pane, seen) {
+        assert!(Instant::now() < deadline, "{wrong}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn is_right(pane: &Pane, seen: &mut Seen) -> Result<(), String> {
     let (screen, away) = (pane.screen(), pane.scrolled_away());
-    let shown = || format!("{}\n--- scrolled away:\n{}", screen.join("\n"), away.join("\n"));
-    assert!(
-        screen.iter().all(|line| line.chars().count() <= pane.width),
-        "wider than its terminal:\n{}",
-        shown()
-    );
+    let wrong =
+        |what: &str| Err(format!("{what}:\n{}\n--- scrolled away:\n{}", screen.join("\n"), away.join("\n")));
+    if screen.iter().any(|line| line.chars().count() > pane.width) {
+        return wrong("wider than its terminal");
+    }
     let running: Vec<&String> = screen.iter().filter(|line| is_running(line)).collect();
     let subjects: BTreeSet<&str> = running.iter().map(|line| subject(line)).collect();
-    assert_eq!(subjects.len(), running.len(), "a host has two lines:\n{}", shown());
+    if subjects.len() != running.len() {
+        return wrong("a host has two lines");
+    }
     let wholes = screen.iter().filter(|line| is_live(line) && !is_running(line)).count();
-    assert!(wholes <= 1, "drawn twice:\n{}", shown());
-    assert!(!away.iter().any(|line| is_live(line)), "left behind:\n{}", shown());
+    if wholes > 1 {
+        return wrong("drawn twice");
+    }
+    if away.iter().any(|line| is_live(line)) {
+        return wrong("left behind");
+    }
     seen.running.extend(subjects.into_iter().map(str::to_owned));
     seen.whole |= wholes > 0;
+    Ok(())
 }
 
 /// Runs it to its end with an eye on it.
@@ -173,8 +192,8 @@ fn a_bootstrap_at_200_columns_and_a_window_that_changes() {
             let is_steady = pane.screen().iter().any(|line| is_running(line) && line.contains("activate "));
             if is_steady && let Some(width) = widths.next() {
                 pane.resize(width);
-                std::thread::sleep(Duration::from_millis(700));
-                look(pane, &mut seen);
+                std::thread::sleep(Duration::from_millis(500));
+                look_again(pane, &mut seen);
             }
         });
         assert_eq!(widths.next(), None, "it was over too soon");
