@@ -79,7 +79,7 @@ const CHECKS: [Check; 5] = [
     Check {
         name: "tests",
         argv: &["cargo", "test", "--workspace", "--lib", "--bins", "--tests"],
-        env: &[("RUST_TEST_THREADS", "4")],
+        env: &[("RUST_TEST_THREADS", "6")],
     },
 ];
 

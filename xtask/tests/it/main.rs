@@ -2,6 +2,7 @@
 
 mod access;
 mod architecture;
+mod cluster;
 mod completions;
 mod doctor;
 mod documents;
@@ -19,15 +20,11 @@ mod reboot;
 mod refusals;
 mod report;
 mod rollback;
-mod rotation;
-mod runbook;
 mod screens;
 mod secrets;
-mod servers;
 mod stand_ins;
 mod status;
 mod sudo;
 mod support;
 mod tokens;
-mod upgrade;
 mod workflows;

@@ -23,7 +23,7 @@ fn well(lab: &Lab) {
 
 #[test]
 fn both_tokens_are_rotated() {
-    in_lab("rotation::both_tokens_are_rotated", |lab| {
+    in_lab("cluster::rotation::both_tokens_are_rotated", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let token = |file: &str| on(lab, "ocean", &format!("cat {file}"));
         let (server, agent) = (token(SERVER_TOKEN), token(AGENT_TOKEN));
@@ -65,7 +65,7 @@ fn both_tokens_are_rotated() {
 
 #[test]
 fn a_rotation_that_is_killed_at_any_step_is_gone_on_with() {
-    in_lab("rotation::a_rotation_that_is_killed_at_any_step_is_gone_on_with", |lab| {
+    in_lab("cluster::rotation::a_rotation_that_is_killed_at_any_step_is_gone_on_with", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         for whose in ["--server", "--agent"] {
             // Each goes on with what the one before left, and is killed one step later.

@@ -54,7 +54,7 @@ fn change(lab: &Lab, name: &str, hosts: &[&str]) {
 
 #[test]
 fn three_servers_from_nothing_through_a_life() {
-    enter_lab("servers::three_servers_from_nothing_through_a_life", fleet, |lab| {
+    enter_lab("cluster::servers::three_servers_from_nothing_through_a_life", fleet, |lab| {
         bootstrapped(lab);
         both_tokens_are_changed_on_all(lab);
         all_get_a_new_version_one_after_the_other(lab);
@@ -221,7 +221,7 @@ fn without(text: &str, host: &str) -> String {
 
 #[test]
 fn one_server_becomes_three_and_keeps_what_it_has() {
-    enter_lab("servers::one_server_becomes_three_and_keeps_what_it_has", fleet, |lab| {
+    enter_lab("cluster::servers::one_server_becomes_three_and_keeps_what_it_has", fleet, |lab| {
         let path = lab.deployer().repository().join("hosts/fleet.toml");
         let whole = fs::read_to_string(&path).unwrap();
         let one = ["atoll", "reef", "vega"].iter().fold(whole.clone(), |text, host| without(&text, host));

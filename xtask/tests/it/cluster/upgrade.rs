@@ -22,7 +22,7 @@ fn node(lab: &Lab, host: &str) -> Value {
 
 #[test]
 fn versions_follow_each_other_and_the_datastore_is_copied_before() {
-    in_lab("upgrade::versions_follow_each_other_and_the_datastore_is_copied_before", |lab| {
+    in_lab("cluster::upgrade::versions_follow_each_other_and_the_datastore_is_copied_before", |lab| {
         give_k3s(lab, "ocean", 33);
         give_k3s(lab, "maia", 33);
         xtask(lab, &["bootstrap-cluster"]).expect(0);
@@ -92,7 +92,7 @@ fn the_copy_is_whole(lab: &Lab, folder: &str) {
 
 #[test]
 fn a_node_is_drained_and_takes_work_again() {
-    in_lab("upgrade::a_node_is_drained_and_takes_work_again", |lab| {
+    in_lab("cluster::upgrade::a_node_is_drained_and_takes_work_again", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let is_cordoned = || node(lab, "maia")["spec"]["unschedulable"] == true;
         let plain = fs::read_to_string(module(lab, "maia")).unwrap();
@@ -152,56 +152,59 @@ fn a_node_is_drained_and_takes_work_again() {
 
 #[test]
 fn labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched() {
-    in_lab("upgrade::labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched", |lab| {
-        xtask(lab, &["bootstrap-cluster"]).expect(0);
-        let fleet = lab.deployer().repository().join("hosts/fleet.toml");
-        on(
-            lab,
-            "ocean",
-            "k3s kubectl label node maia theirs=1; k3s kubectl taint node maia theirs=1:NoSchedule",
-        );
-        let taints = || {
-            let taints = node(lab, "maia")["spec"]["taints"].as_array().unwrap().clone();
-            let text = |one: &Value| {
-                let part = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-                format!("{}={}:{}", part("key"), part("value"), part("effect"))
+    in_lab(
+        "cluster::upgrade::labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched",
+        |lab| {
+            xtask(lab, &["bootstrap-cluster"]).expect(0);
+            let fleet = lab.deployer().repository().join("hosts/fleet.toml");
+            on(
+                lab,
+                "ocean",
+                "k3s kubectl label node maia theirs=1; k3s kubectl taint node maia theirs=1:NoSchedule",
+            );
+            let taints = || {
+                let taints = node(lab, "maia")["spec"]["taints"].as_array().unwrap().clone();
+                let text = |one: &Value| {
+                    let part = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                    format!("{}={}:{}", part("key"), part("value"), part("effect"))
+                };
+                let mut taints: Vec<String> = taints.iter().map(text).collect();
+                taints.sort();
+                taints
             };
-            let mut taints: Vec<String> = taints.iter().map(text).collect();
-            taints.sort();
-            taints
-        };
-        xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
+            xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
 
-        edit(
-            &fleet,
-            "taints = [\"ncrmro.com/region=us-south-2:NoSchedule\"]",
-            "taints = [\"ncrmro.com/region=eu:NoSchedule\"]",
-        );
-        edit(&fleet, "labels = [\"ncrmro.com/region=us-south-2\"]", "labels = [\"ncrmro.com/zone=a\"]");
-        let plan = xtask(lab, &["deploy", "maia", "--dry-run"]).expect(0).stdout;
-        assert!(
-            plan.contains("labels ncrmro.com/zone=a, taints ncrmro.com/region=eu:NoSchedule: set what"),
-            "{plan}"
-        );
-        let answer = xtask(lab, &["deploy", "maia"]).expect(0);
-        let line = answer.line("done  maia  labels");
-        assert!(
-            line.contains("label ncrmro.com/region removed, taint ncrmro.com/region=eu:NoSchedule, was "),
-            "{line}"
-        );
-        let labels = node(lab, "maia")["metadata"]["labels"].clone();
-        assert_eq!(
-            (&labels["ncrmro.com/zone"], &labels["ncrmro.com/region"]),
-            (&Value::from("a"), &Value::Null)
-        );
-        assert_eq!(labels["theirs"], "1");
-        assert_eq!(taints(), ["ncrmro.com/region=eu:NoSchedule", "theirs=1:NoSchedule"]);
-        let again = xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
-        assert!(again.line("skip  maia  labels").contains("are those of fleet.toml"));
+            edit(
+                &fleet,
+                "taints = [\"ncrmro.com/region=us-south-2:NoSchedule\"]",
+                "taints = [\"ncrmro.com/region=eu:NoSchedule\"]",
+            );
+            edit(&fleet, "labels = [\"ncrmro.com/region=us-south-2\"]", "labels = [\"ncrmro.com/zone=a\"]");
+            let plan = xtask(lab, &["deploy", "maia", "--dry-run"]).expect(0).stdout;
+            assert!(
+                plan.contains("labels ncrmro.com/zone=a, taints ncrmro.com/region=eu:NoSchedule: set what"),
+                "{plan}"
+            );
+            let answer = xtask(lab, &["deploy", "maia"]).expect(0);
+            let line = answer.line("done  maia  labels");
+            assert!(
+                line.contains("label ncrmro.com/region removed, taint ncrmro.com/region=eu:NoSchedule, was "),
+                "{line}"
+            );
+            let labels = node(lab, "maia")["metadata"]["labels"].clone();
+            assert_eq!(
+                (&labels["ncrmro.com/zone"], &labels["ncrmro.com/region"]),
+                (&Value::from("a"), &Value::Null)
+            );
+            assert_eq!(labels["theirs"], "1");
+            assert_eq!(taints(), ["ncrmro.com/region=eu:NoSchedule", "theirs=1:NoSchedule"]);
+            let again = xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
+            assert!(again.line("skip  maia  labels").contains("are those of fleet.toml"));
 
-        edit(&fleet, "taints = [\"ncrmro.com/region=eu:NoSchedule\"]\n", "");
-        let answer = xtask(lab, &["deploy", "maia"]).expect(0);
-        assert!(answer.line("done  maia  labels").contains("taint ncrmro.com/region:NoSchedule removed"));
-        assert_eq!(taints(), ["theirs=1:NoSchedule"]);
-    });
+            edit(&fleet, "taints = [\"ncrmro.com/region=eu:NoSchedule\"]\n", "");
+            let answer = xtask(lab, &["deploy", "maia"]).expect(0);
+            assert!(answer.line("done  maia  labels").contains("taint ncrmro.com/region:NoSchedule removed"));
+            assert_eq!(taints(), ["theirs=1:NoSchedule"]);
+        },
+    );
 }

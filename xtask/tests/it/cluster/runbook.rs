@@ -56,19 +56,23 @@ fn carry_out(lab: &Lab, command: &str) -> Answer {
 
 #[test]
 fn every_command_of_the_runbook_does_what_it_says() {
-    in_lab_with_a_new_machine("runbook::every_command_of_the_runbook_does_what_it_says", "alma", |lab| {
-        let text = include_str!("../../../docs/runbook.md");
-        let commands = commands(text);
-        assert!(commands.len() > 25, "{commands:?}");
-        for command in &commands {
-            if NOT_HERE.iter().any(|(other, _)| other == command) {
-                continue;
+    in_lab_with_a_new_machine(
+        "cluster::runbook::every_command_of_the_runbook_does_what_it_says",
+        "alma",
+        |lab| {
+            let text = include_str!("../../../../docs/runbook.md");
+            let commands = commands(text);
+            assert!(commands.len() > 25, "{commands:?}");
+            for command in &commands {
+                if NOT_HERE.iter().any(|(other, _)| other == command) {
+                    continue;
+                }
+                let answer = carry_out(lab, command);
+                assert_eq!(answer.code, 0, "cargo xtask {command}:\n{answer:?}");
             }
-            let answer = carry_out(lab, command);
-            assert_eq!(answer.code, 0, "cargo xtask {command}:\n{answer:?}");
-        }
-        xtask(lab, &["verify"]).expect(0);
-    });
+            xtask(lab, &["verify"]).expect(0);
+        },
+    );
 }
 
 #[test]
