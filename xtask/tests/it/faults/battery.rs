@@ -186,10 +186,19 @@ pub(crate) fn meanwhile(
     Answer { code: code.unwrap_or(-1), stdout: String::new(), stderr }
 }
 
+/// The newest process of this name, but for one that was just forked and is about to be an ssh or a nix.
+const SEND: &str = "\
+for process in $(pgrep --exact xtask | sort --numeric-sort --reverse); do
+  parent=$(sed -n 's/^PPid:\\s*//p' \"/proc/$process/status\") || continue
+  [ \"$(cat \"/proc/$parent/comm\" 2> /dev/null)\" = xtask ] && continue
+  kill -s \"$1\" \"$process\"
+  exit
+done
+exit 1";
+
 /// A signal to the deployer itself; its ssh and nix go on for as long as they like.
 pub(crate) fn send(lab: &Lab, signal: &str) {
-    let pkill = lab.deployer().command("pkill").args(["--signal", signal, "--newest", "--exact", "xtask"]);
-    pkill.run().unwrap();
+    lab.deployer().command("sh").args(["-c", SEND, "sh", signal]).run().unwrap();
 }
 
 /// The machine's end of the lab's network.
