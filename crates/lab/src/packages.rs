@@ -1,12 +1,16 @@
 //! What the lab needs of Debian.
 
 use remote::Cmd;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::LabError;
 
 /// Package, and the program by which one sees that it is there.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("age", "age"),
     ("coreutils", "chroot"),
     // NixOS has it on every host.
@@ -17,8 +21,11 @@ const PACKAGES: [(&str, &str); 13] = [
     ("openssh-client", "ssh"),
     (SSHD, "/usr/sbin/sshd"),
     ("openssl", "openssl"),
+    ("procps", "pgrep"),
     ("python3", "/usr/bin/python3"),
     ("sudo", "sudo"),
+    // A container of Debian has none.
+    ("systemd", "/usr/lib/systemd/systemd"),
     ("systemd-container", "systemd-nspawn"),
     ("util-linux", "unshare"),
 ];
@@ -71,7 +78,15 @@ pub fn install(more: &[(&'static str, &'static str)], on_line: &dyn Fn(&str)) ->
 
 /// The machines need the program. That installing it would open this machine to the network is nobody's wish.
 fn keep_sshd_off(on_line: &dyn Fn(&str)) -> Result<(), LabError> {
-    Cmd::new("systemctl").args(["mask", "--quiet", "ssh.service", "ssh.socket"]).run()?;
+    let units = Path::new("/etc/systemd/system");
+    fs::create_dir_all(units).map_err(LabError::io(units))?;
+    for unit in ["ssh.service", "ssh.socket"].map(|unit| units.join(unit)) {
+        // As `systemctl mask` does, which may not be there yet.
+        match symlink("/dev/null", &unit) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(LabError::io(&unit)(error)),
+            _ => {}
+        }
+    }
     on_line("sshd stays off on this machine; to have it: systemctl unmask ssh.service ssh.socket");
     Ok(())
 }
