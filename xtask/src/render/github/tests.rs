@@ -40,13 +40,13 @@ fn step() -> StepId {
 }
 
 fn files(known: &[&'static str]) -> Vec<std::path::PathBuf> {
-    known.iter().map(|file| Path::new("/work/cluster").join(file)).collect()
+    known.iter().map(|file| Path::new("/home/me/cluster").join(file)).collect()
 }
 
 fn with_files<T>(known: &[&'static str], use_them: impl FnOnce(&Files<'_>) -> T) -> T {
     let known = files(known);
     let exists = |path: &Path| known.iter().any(|file| file == path);
-    use_them(&Files { root: Path::new("/work/cluster"), exists: &exists })
+    use_them(&Files { root: Path::new("/home/me/cluster"), exists: &exists })
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_failure_is_annotated_where_it_says() {
     assert_eq!(of("hosts/fleet.toml:45: unknown field", &[]), "hosts/fleet.toml Some(45)");
     assert_eq!(of("hosts/fleet.toml: no first server", &[]), "hosts/fleet.toml None");
     assert_eq!(
-        of("secrets.nix does not evaluate: x", &["at /work/cluster/secrets.nix:12:3:"]),
+        of("secrets.nix does not evaluate: x", &["at /home/me/cluster/secrets.nix:12:3:"]),
         "secrets.nix Some(12)"
     );
     let trace = [
