@@ -48,6 +48,17 @@ pub struct Amount {
     pub expected: u64,
 }
 
+/// What of a build and a copy is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Amounts {
+    /// Derivations built.
+    pub builds: Amount,
+    /// Store paths copied.
+    pub paths: Amount,
+    /// Bytes copied.
+    pub bytes: Amount,
+}
+
 /// One event. As JSON it is one line; its `event` names its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -85,12 +96,9 @@ pub enum Event {
         /// Which step.
         #[serde(flatten)]
         step: StepId,
-        /// Derivations built.
-        builds: Amount,
-        /// Store paths copied.
-        paths: Amount,
-        /// Bytes copied.
-        bytes: Amount,
+        /// How much.
+        #[serde(flatten)]
+        amounts: Amounts,
     },
     /// A step found out something that another program may want to know.
     StepFact {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use crate::{Amount, Event, Outcome, Plan, Stage, StepId, Track};
+use crate::{Amounts, Event, Outcome, Plan, Stage, StepId, Track};
 
 /// Why no lock here is poisoned: nothing that can panic is done while one is held.
 const UNPOISONED: &str = "no worker panics while it holds a lock";
@@ -61,8 +61,8 @@ impl<E> Progress<E> {
     }
 
     /// How much is done of how much.
-    pub fn amount(&self, builds: Amount, paths: Amount, bytes: Amount) {
-        self.send(Event::StepAmount { step: self.step.clone(), builds, paths, bytes });
+    pub fn amounts(&self, amounts: Amounts) {
+        self.send(Event::StepAmount { step: self.step.clone(), amounts });
     }
 
     /// Something for other programs to know, and for a later run.

@@ -13,6 +13,6 @@ mod event;
 mod execute;
 mod plan;
 
-pub use event::{Amount, Event, Outcome, StepId};
+pub use event::{Amount, Amounts, Event, Outcome, StepId};
 pub use execute::{Failure, Progress, Report, StepReport, execute};
 pub use plan::{Allowance, Plan, Stage, Step, Track};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
-use pipeline::{Amount, Event, Outcome, Plan, Step, Track, execute};
+use pipeline::{Amount, Amounts, Event, Outcome, Plan, Step, Track, execute};
 
 /// A subject and its steps.
 type Row<'a> = (&'a str, &'a [&'static str]);
@@ -137,7 +137,7 @@ fn events_are_one_line_of_json_each() {
     let act = |_: &&'static str, progress: &pipeline::Progress<String>| {
         progress.line("building\n…");
         let amount = |done, expected| Amount { done, expected };
-        progress.amount(amount(1, 3), amount(0, 0), amount(5, 6));
+        progress.amounts(Amounts { builds: amount(1, 3), paths: amount(0, 0), bytes: amount(5, 6) });
         Ok(Outcome::Skipped { reason: "built already".to_owned() })
     };
     execute(&plan, 2, || false, act, |event| lines.push(serde_json::to_string(event).unwrap()));

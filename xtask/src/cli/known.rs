@@ -25,6 +25,11 @@ impl Here {
         Some(Self { root, folder })
     }
 
+    /// Its root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn fleet(&self) -> Option<Fleet> {
         Fleet::parse(&fs::read_to_string(self.root.join(FLEET)).ok()?).ok()
     }

@@ -3,12 +3,14 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use console::Alignment::{Left, Right};
 use console::style;
 
 use crate::cli::{Global, Report};
 use crate::events::{Event, PastRun, would};
 use crate::failure::{Failure, Kind, Result};
 use crate::journal::{KeptRun, RUNS};
+use crate::render::columns;
 use crate::report::{text, time, took};
 use crate::repository::Repository;
 
@@ -71,14 +73,8 @@ fn list(global: &Global, root: &Path) -> Result<()> {
         [run.id.clone(), time(&story.at), took(story.length), format!("{outcome}{code}"), story.title.clone()]
     };
     let rows: Vec<[String; 5]> = std::iter::once(heading).chain(runs.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| console::measure_text_width(&row[column])).max();
-    for row in &rows {
-        let cell = |column: usize, side| {
-            console::pad_str(&row[column], width(column).unwrap_or(0), side, None).into_owned()
-        };
-        let (left, right) = (console::Alignment::Left, console::Alignment::Right);
-        let cells = [cell(0, left), cell(1, left), cell(2, right), cell(3, left)];
-        say!("{}  {}", cells.join("  "), row[4]);
+    for line in columns(&rows, [Left, Left, Right, Left, Left]) {
+        say!("{line}");
     }
     Ok(())
 }

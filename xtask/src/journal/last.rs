@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{EVENTS, RUNS, VERSION, ids};
+use super::{EVENTS, RUNS, ids};
+use crate::events::FailureEvent;
 use crate::playbook::Rotated;
+use crate::report::Story;
 
 /// A run, as its journal tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub(crate) enum End {
     Failed {
         at: String,
         error: String,
-        code: u64,
+        code: u8,
     },
     /// By a kill, or a power cut.
     CutOff,
@@ -63,33 +65,33 @@ fn is_running(id: &str) -> bool {
 }
 
 fn parse(id: &str, text: &str, is_running: bool) -> Option<Last> {
-    // The last line of one that was killed may be cut off.
-    let events: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let first = events.first().filter(|first| first["version"] == VERSION)?;
     // What was refused before its first step is no run: the refusal was told.
-    events.iter().find(|event| event["event"] == "run-started")?;
+    let story = Story::read(text).filter(|story| story.has_begun)?;
+    let first: Value = serde_json::from_str(text.lines().next()?).ok()?;
     let kind = match serde_json::from_value(first["rotation"].clone()) {
         Ok(of) => RunKind::Rotation(of),
         Err(_) if first["asked"].is_object() => RunKind::Deploy,
         Err(_) => RunKind::Other,
     };
-    let end = match events.iter().rfind(|event| event["event"] == "run-finished") {
-        Some(end) if end["ok"] == true => End::Well,
-        Some(_) => failed(&events),
+    let end = match story.exit_code() {
+        Some(0) => End::Well,
+        Some(code) => failed(story.failures.first(), code),
         None if is_running => End::UnderWay,
         None => End::CutOff,
     };
-    let begun = humantime::parse_rfc3339(first["at"].as_str()?).ok()?;
-    Some(Last { id: id.to_owned(), title: first["title"].as_str()?.to_owned(), begun, end, kind })
+    let begun = humantime::parse_rfc3339(&story.at).ok()?;
+    Some(Last { id: id.to_owned(), title: story.title, begun, end, kind })
 }
 
-fn failed(events: &[Value]) -> End {
-    let failure = events.iter().find(|event| event["event"] == "failure").unwrap_or(&Value::Null);
-    let word = |name: &str| failure[name].as_str().unwrap_or_default();
+fn failed(failure: Option<&FailureEvent>, code: u8) -> End {
+    let word = |word: Option<&String>| word.cloned().unwrap_or_default();
+    let at = |failure: &FailureEvent| {
+        format!("{} of {}", word(failure.step.as_ref()), word(failure.subject.as_ref()))
+    };
     End::Failed {
-        at: format!("{} of {}", word("step"), word("subject")),
-        error: word("error").to_owned(),
-        code: failure["exit_code"].as_u64().unwrap_or(1),
+        at: failure.map(at).unwrap_or_default(),
+        error: word(failure.map(|failure| &failure.error)),
+        code,
     }
 }
 
@@ -97,24 +99,22 @@ fn failed(events: &[Value]) -> End {
 mod tests {
     use super::*;
 
-    const BEGUN: &str =
-        r#"{"event":"run","version":1,"title":"deploy maia","asked":{},"at":"2026-01-02T03:04:05.000Z"}"#;
+    const BEGUN: &str = r#"{"event":"run","version":1,"id":"id-1","title":"deploy maia","asked":{},"at":"2026-01-02T03:04:05.000Z"}"#;
 
     fn end(lines: &[&str], is_running: bool) -> End {
-        let started = r#"{"event":"run-started"}"#;
+        let started = r#"{"event":"run-started","title":"deploy maia","steps":9}"#;
         parse("id-1", &format!("{BEGUN}\n{started}\n{}", lines.join("\n")), is_running).unwrap().end
     }
 
     #[test]
     fn a_run_ended_well_badly_by_a_kill_or_not_yet() {
-        assert_eq!(end(&[r#"{"event":"run-finished","ok":true}"#], false), End::Well);
+        assert_eq!(end(&[r#"{"event":"run-finished","ok":true,"not_reached":[]}"#], false), End::Well);
         assert_eq!(end(&[r#"{"event":"step-star"#], false), End::CutOff);
         assert_eq!(end(&[], true), End::UnderWay);
-        let failure =
-            r#"{"event":"failure","step":"gate","subject":"maia","error":"k3s is not active","exit_code":7}"#;
+        let failure = r#"{"event":"failure","stage":"agents","step":"gate","subject":"maia","error":"k3s is not active","tail":[],"notes":[],"hint":null,"exit_code":7}"#;
         let failed =
             End::Failed { at: "gate of maia".to_owned(), error: "k3s is not active".to_owned(), code: 7 };
-        assert_eq!(end(&[r#"{"event":"run-finished","ok":false}"#, failure], false), failed);
+        assert_eq!(end(&[r#"{"event":"run-finished","ok":false,"not_reached":[]}"#, failure], false), failed);
     }
 
     #[test]

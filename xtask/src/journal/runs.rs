@@ -83,13 +83,12 @@ fn pick<'a>(ids: &'a [String], wanted: &str) -> Result<&'a String> {
         [first, .., last] => Err(usage(format!("{} runs begin with `{wanted}`", begins.len()))
             .hint(format!("name one of them in full: {last} … {first}"))),
         [] => {
-            let nearest = ids
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
-            let hint = nearest.map_or_else(
-                || "no run has been kept yet: cargo xtask deploy HOST".to_owned(),
-                |nearest| format!("did you mean {nearest}? All of them: cargo xtask report --list"),
-            );
+            let nearest = fleet::nearest(wanted, ids.iter().map(String::as_str));
+            let hint = match nearest {
+                _ if ids.is_empty() => "no run has been kept yet: cargo xtask deploy HOST".to_owned(),
+                Some(nearest) => format!("did you mean {nearest}? All of them: cargo xtask report --list"),
+                None => "all of them: cargo xtask report --list".to_owned(),
+            };
             Err(usage(format!("there is no run `{wanted}`")).hint(hint))
         }
     }
@@ -118,7 +117,7 @@ mod tests {
             error: there is no run `2026-11-28`
             hint: did you mean 2026-11-26T09-00-00Z-7? All of them: cargo xtask report --list
             error: there is no run ``
-            hint: did you mean 2026-11-26T09-00-00Z-7? All of them: cargo xtask report --list
+            hint: all of them: cargo xtask report --list
         "#]]
         .assert_eq(&all.map(told).concat());
         let none = pick(&[], "2026").unwrap_err();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pipeline::{Amount, Event, Outcome, StepId};
+use pipeline::{Amounts, Event, Outcome, StepId};
 
 /// How many last lines of a step are kept, for when it fails.
 const KEPT: usize = 4;
@@ -31,14 +31,6 @@ pub(super) struct Running {
     pub(super) since: Duration,
     pub(super) amounts: Amounts,
     pub(super) last: VecDeque<String>,
-}
-
-/// How much of how much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amounts {
-    pub(super) builds: Amount,
-    pub(super) paths: Amount,
-    pub(super) bytes: Amount,
 }
 
 /// What changes no more.
@@ -77,9 +69,9 @@ impl Board {
                     running.said(line);
                 }
             }
-            Event::StepAmount { step, builds, paths, bytes } => {
+            Event::StepAmount { step, amounts } => {
                 if let Some(running) = self.of(step) {
-                    running.amounts = Amounts { builds: *builds, paths: *paths, bytes: *bytes };
+                    running.amounts = *amounts;
                 }
             }
             Event::StepFinished { step, outcome, milliseconds } => {

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use console::{StyledObject, measure_text_width, style, truncate_str};
-use pipeline::{Amount, Outcome};
+use pipeline::{Amount, Amounts, Outcome};
 
-use super::board::{Amounts, Board, Running, Settled};
+use super::board::{Board, Running, Settled};
 use super::glyphs::Glyphs;
+use super::summary;
 
 /// A step that takes longer than this shows what its tool said last.
 const SLOW: Duration = Duration::from_secs(2);
@@ -212,8 +213,7 @@ fn bytes_of(amount: Amount) -> String {
 pub(super) fn short_time(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
+        0..60 => summary::time(duration),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }

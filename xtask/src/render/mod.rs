@@ -19,6 +19,7 @@ use crate::playbook::Plan;
 
 pub(crate) use glyphs::Glyphs;
 pub(crate) use screen::Terminal;
+pub(crate) use summary::{columns, time};
 pub(crate) use tree::{CommandsOf, Paper, tree};
 
 /// Draws one run.

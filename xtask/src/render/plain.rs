@@ -121,7 +121,7 @@ fn lock(signs: &Mutex<Signs>) -> MutexGuard<'_, Signs> {
 
 #[cfg(test)]
 mod tests {
-    use pipeline::{Amount, StepId};
+    use pipeline::{Amount, Amounts, StepId};
 
     use super::*;
 
@@ -144,8 +144,8 @@ mod tests {
         let line = "building '/nix/store/x-linux.drv'...".to_owned();
         signs.board.note(&Event::StepProgress { step: step("maia"), line }, seconds(40));
         let amount = |done, expected| Amount { done, expected };
-        let (builds, paths, bytes) = (amount(2, 7), amount(0, 0), amount(1 << 20, 3 << 20));
-        signs.board.note(&Event::StepAmount { step: step("ocean"), builds, paths, bytes }, seconds(41));
+        let amounts = Amounts { builds: amount(2, 7), paths: amount(0, 0), bytes: amount(1 << 20, 3 << 20) };
+        signs.board.note(&Event::StepAmount { step: step("ocean"), amounts }, seconds(41));
         assert_eq!(signs.due(seconds(51)), ["wait  maia  build  31 s  building '/nix/store/x-linux.drv'..."]);
         assert_eq!(signs.due(seconds(60)), ["wait  ocean  build  1 min 0 s  2/7 builds, 1.0/3.0 MiB"]);
         // Late, since the machine slept: once, and not once for each that was missed.

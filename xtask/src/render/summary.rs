@@ -3,18 +3,18 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use console::{Term, measure_text_width, style, truncate_str};
+use console::Alignment::{self, Left, Right};
+use console::{Term, measure_text_width, pad_str, style, truncate_str};
 use pipeline::{Outcome, Report};
 
 use crate::failure::Failure;
 use crate::playbook::{Plan, REPOSITORY};
 
 /// `0.4 s`, `12 s`, `3 min 20 s`.
-pub(super) fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
+pub(crate) fn time(duration: Duration) -> String {
     match duration.as_secs() {
-        0..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{seconds:.0} s"),
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        whole @ 10..60 => format!("{whole} s"),
         whole => format!("{} min {} s", whole / 60, whole % 60),
     }
 }
@@ -35,18 +35,22 @@ pub(super) fn table(plan: &Plan, report: &Report<Failure>) -> String {
     let heading = ["", "changed", "skipped", "time", "outcome"]
         .map(|title| style(title).bold().for_stderr().to_string());
     let rows: Vec<[String; 5]> = std::iter::once(heading).chain(rows(plan, report)).collect();
-    let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
-    for row in &rows {
-        let cell = |column: usize, right: bool| {
-            let pad = " ".repeat(width(column) - measure_text_width(&row[column]));
-            if right { format!("{pad}{}", row[column]) } else { format!("{}{pad}", row[column]) }
-        };
-        let cells = [cell(0, false), cell(1, true), cell(2, true), cell(3, true), row[4].clone()];
-        let line = format!("  {}", cells.join("  "));
-        let _ = writeln!(text, "{}", truncate_str(&line, room, "…"));
+    for line in columns(&rows, [Left, Right, Right, Right, Left]) {
+        let _ = writeln!(text, "{}", truncate_str(&format!("  {line}"), room, "…"));
     }
     let _ = writeln!(text, "\n{}", verdict(report));
     text
+}
+
+/// Rows as lines, each column as wide as its widest cell; behind the last one there is nothing.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], sides: [Alignment; N]) -> Vec<String> {
+    let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cell = |column: usize| pad_str(&row[column], widths[column], sides[column], None);
+        (0..N).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// Subject, steps that changed something, steps that were skipped, time, outcome.

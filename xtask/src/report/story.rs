@@ -19,6 +19,8 @@ pub(crate) struct Story {
     pub(crate) title: String,
     /// RFC 3339.
     pub(crate) at: String,
+    /// It was not refused before its first step.
+    pub(crate) has_begun: bool,
     pub(crate) stages: Vec<StageSpan>,
     /// In the order in which they began.
     pub(crate) steps: Vec<Step>,
@@ -101,6 +103,7 @@ impl Story {
     fn take(&mut self, told: Told, ended: &mut usize) {
         let now = self.length;
         match told {
+            Told::RunStarted => self.has_begun = true,
             Told::StageStarted { stage } => {
                 self.close_stage();
                 self.stages.push(StageSpan { name: stage, from: now, to: now });

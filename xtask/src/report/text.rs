@@ -1,20 +1,20 @@
 //! The same for a terminal, and for whoever reads a log: what the run was, a row a host, every failure.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use console::{measure_text_width, style};
+use console::Alignment::{Left, Right};
+use console::style;
 
 use super::critical;
 use super::story::{Outcome, Story};
+use crate::render;
 
 /// `240 ms`, `3.2 s`, `45 s`, `3 min 20 s`.
 pub(crate) fn took(milliseconds: u64) -> String {
-    let seconds = milliseconds as f64 / 1000.0;
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
-        1000..10_000 => format!("{seconds:.1} s"),
-        10_000..60_000 => format!("{seconds:.0} s"),
-        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+        _ => render::time(Duration::from_millis(milliseconds)),
     }
 }
 
@@ -92,12 +92,8 @@ fn rows(text: &mut String, story: &Story) {
         ]
     };
     let rows: Vec<[String; 5]> = std::iter::once(heading).chain(subjects.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or(0);
     text.push('\n');
-    for row in &rows {
-        let cell = |column: usize, side| console::pad_str(&row[column], width(column), side, None);
-        let (left, right) = (console::Alignment::Left, console::Alignment::Right);
-        let cells = [cell(0, left), cell(1, right), cell(2, right), cell(3, right)];
-        let _ = writeln!(text, "  {}  {}", cells.join("  "), row[4]);
+    for line in render::columns(&rows, [Left, Right, Right, Right, Left]) {
+        let _ = writeln!(text, "  {line}");
     }
 }

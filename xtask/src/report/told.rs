@@ -23,6 +23,7 @@ pub(super) enum Told {
         id: String,
         title: String,
     },
+    RunStarted,
     StageStarted {
         stage: String,
     },

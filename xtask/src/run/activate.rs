@@ -1,5 +1,5 @@
-//! Activation: test first, then boot. No exit code of nixos-rebuild is believed: after each call the host is looked at,
-//! over a fresh connection.
+//! Activation: test first, then boot. No exit code is believed: after each activation the host is looked at, over a fresh
+//! connection.
 //!
 //! Before it the host's way back is armed; see `rollback`.
 
@@ -65,10 +65,11 @@ impl Run<'_> {
             return skipped(format!("runs {} already", short(&built.system)));
         }
         self.refuse_edited_token(name, session)?;
+        let health = health(session, self.secrets_of(name))?;
+        let token = self.token_on(name, session, &health);
         // Of one that failed its gate before, no failed unit is an old one.
-        let failed = if again && !passed { Vec::new() } else { health(session, &[])?.failed };
+        let failed = if again && !passed { Vec::new() } else { health.failed };
         self.state().failed_before.insert(name.clone(), failed);
-        let token = self.token_on(name, session)?;
         // What runs already may have failed its gate before: then only the boot default is known to be good.
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);

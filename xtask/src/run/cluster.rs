@@ -95,12 +95,18 @@ impl Run<'_> {
     }
 }
 
+/// The nodes as JSON.
+pub(super) const NODES: [&str; 6] = ["k3s", "kubectl", "get", "nodes", "--output", "json"];
 pub(super) const READYZ: [&str; 5] = ["k3s", "kubectl", "get", "--raw", "/readyz"];
 
 pub(super) fn nodes(session: &Session) -> Result<Vec<Node>> {
-    let argv = ["k3s", "kubectl", "get", "nodes", "--output", "json"];
-    let list = session.run_within(API_TIMEOUT, argv)?.stdout;
-    k3s::node::parse_list(&list)
+    let list = session.run_within(API_TIMEOUT, NODES)?.stdout;
+    read(&list)
+}
+
+/// The answer to [`NODES`].
+pub(super) fn read(list: &[u8]) -> Result<Vec<Node>> {
+    k3s::node::parse_list(list)
         .map_err(|error| Failure::new(Kind::Verification, format!("failed to read the node list: {error}")))
 }
 

@@ -13,7 +13,7 @@ use remote::nix::{self, OverrideInput};
 use remote::nixos_rebuild::{self, Placement};
 use remote::quote_all;
 
-use super::cluster::READYZ;
+use super::cluster::{NODES, READYZ};
 use super::{AGENT_SECRET, Built, Origin, SERVER_SECRET, host, switch};
 use crate::playbook::{Action, Rotated, Target};
 
@@ -201,8 +201,6 @@ impl Commands<'_> {
         on_name(self.server(), &[&["k3s", "kubectl"], argv].concat())
     }
 }
-
-const NODES: [&str; 6] = ["k3s", "kubectl", "get", "nodes", "--output", "json"];
 
 fn unit_in(system: &str) -> String {
     format!("{system}/etc/systemd/system/{}", unit::CANDIDATES[0])

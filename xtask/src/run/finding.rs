@@ -7,11 +7,11 @@ use k3s::unit::Unit;
 use remote::RunError;
 use remote::ssh::Session;
 
-use super::cluster::READYZ;
+use super::cluster::{self, READYZ};
 use super::health::{File, Health};
 use super::host;
 use super::secret::SERVER_SECRET;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::Result;
 
 /// What is not well: what, in words, and what to do.
 pub(super) struct Finding {
@@ -144,15 +144,12 @@ pub(super) fn node_findings(
     session: &Session,
     server: &Session,
 ) -> Result<std::result::Result<Node, Finding>> {
-    let list = match server.run(["k3s", "kubectl", "get", "nodes", "--output", "json"]) {
+    let list = match server.run(cluster::NODES) {
         Ok(output) => output.stdout,
         Err(error) if error.code().is_none() => return Err(error.into()),
         Err(error) => return Ok(Err(api_finding(server, &error))),
     };
-    let nodes = k3s::node::parse_list(&list).map_err(|error| {
-        Failure::new(Kind::Verification, format!("failed to read the node list: {error}"))
-    })?;
-    let node = nodes.into_iter().find(|node| node.name == host.name.as_str());
+    let node = cluster::read(&list)?.into_iter().find(|node| node.name == host.name.as_str());
     let not_joined = || "it has not joined: the cluster has no node of its name".to_owned();
     let problem = node.as_ref().map_or_else(|| Some(not_joined()), |node| node_problem(host, unit, node));
     match (node, problem) {

@@ -309,6 +309,10 @@ fn tell(progress: &Progress<Failure>, said: Said<'_>) {
     let amount = |it: remote::nix_log::Amount| pipeline::Amount { done: it.done, expected: it.expected };
     match said {
         Said::Line(line) => progress.line(line),
-        Said::Amounts(it) => progress.amount(amount(it.builds), amount(it.paths), amount(it.bytes)),
+        Said::Amounts(it) => progress.amounts(pipeline::Amounts {
+            builds: amount(it.builds),
+            paths: amount(it.paths),
+            bytes: amount(it.bytes),
+        }),
     }
 }

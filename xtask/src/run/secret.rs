@@ -7,8 +7,8 @@ use fleet::{HostName, Role};
 use k3s::unit::Unit;
 use remote::ssh::Session;
 
-use super::health::health;
-use super::{Run, finding, host};
+use super::health::{Health, health};
+use super::{Run, finding};
 use crate::failure::Result;
 
 /// Where agenix puts an agent's token.
@@ -68,12 +68,13 @@ impl Run<'_> {
             return Ok(());
         }
         let session = self.since_activation(name)?;
-        let after = self.token_on(name, &session)?;
+        let health = health(&session, self.secrets_of(name))?;
+        let after = self.token_on(name, &session, &health);
         let (Some(old), Some(new)) = (&before.digest, &after.digest) else { return Ok(()) };
         let changed = old != new && before.started == after.started;
         let missed = again && before.started == after.started && before.started < before.written;
         if changed || missed {
-            let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
+            let unit = health.unit.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
             session.run_within(RESTART_TIMEOUT, ["systemctl", "restart", &unit])?;
             // A gate is to see that the host is reached as it is now.
             self.state().fresh.remove(name);
@@ -81,17 +82,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn token_on(&self, name: &HostName, session: &Session) -> Result<TokenState> {
+    /// Of an agent; `health` is its own, of this moment.
+    pub(super) fn token_on(&self, name: &HostName, session: &Session, health: &Health) -> TokenState {
         if self.host(name).role != Some(Role::Agent) {
-            return Ok(TokenState::default());
+            return TokenState::default();
         }
-        let health = health(session, &[AGENT_SECRET])?;
         // A digest of a token of at least 128 random bits; compared here and kept nowhere.
         let sum = session.run(["sha256sum", AGENT_SECRET]).ok();
-        Ok(TokenState {
+        TokenState {
             digest: sum.map(|output| output.text()),
             written: health.file(AGENT_SECRET).map(|file| file.written),
-            started: health.unit.and_then(|unit| unit.since),
-        })
+            started: health.unit.as_ref().and_then(|unit| unit.since),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use expect_test::expect;
 
 use crate::secrets::Cluster;
-use crate::support::{Clone, repository, run, run_fed};
+use crate::support::{CHROMIUM, Clone, repository, run, run_fed};
 
 /// A secret's name of what could be taken for syntax.
 const NASTY: &str = "secrets/it's \"x\" <b>&amp;</b> #35; `y` %%{z}%% größe 名.age";
@@ -184,23 +184,13 @@ fn drawn_by_mermaid(texts: &[&str], folder: &Path) -> Vec<String> {
     let page = page.replace("TEXTS", &serde_json::to_string(texts).unwrap().replace('<', "\\u003c"));
     let (page_file, profile) = (folder.join("page.html"), folder.join("profile"));
     fs::write(&page_file, page).unwrap();
-    let argv = [
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        &format!("--user-data-dir={}", profile.display()),
-        "--virtual-time-budget=60000",
-        "--dump-dom",
-        &format!("file://{}", page_file.display()),
-    ];
-    let page = run(&argv, folder, &[("HOME", folder.to_str().unwrap())]).expect(0).stdout;
+    let (profile, page_file) =
+        (format!("--user-data-dir={}", profile.display()), format!("file://{}", page_file.display()));
+    let more = ["--disable-dev-shm-usage", &profile, "--virtual-time-budget=60000", "--dump-dom", &page_file];
+    let page =
+        run(&[&["chromium"][..], &CHROMIUM, &more].concat(), folder, &[("HOME", folder.to_str().unwrap())])
+            .expect(0)
+            .stdout;
     let answers = page.split("<pre id=\"answers\">").nth(1).and_then(|rest| rest.split("</pre>").next());
     let answers = answers.unwrap_or_else(|| panic!("no answers in {page}"));
     let answers =

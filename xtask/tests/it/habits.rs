@@ -98,7 +98,7 @@ fn a_run_that_was_cut_off_is_offered_to_go_on_with() {
     // A process of this number is no run of ours.
     let run = clone.path().join(".xtask/runs/2026-01-02T03-04-05Z-1");
     fs::create_dir_all(&run).unwrap();
-    let lines = r#"{"event":"run","version":1,"title":"deploy maia","asked":{},"at":"2026-01-02T03:04:05.000Z"}
+    let lines = r#"{"event":"run","version":1,"id":"2026-01-02T03-04-05Z-1","title":"deploy maia","asked":{},"at":"2026-01-02T03:04:05.000Z"}
 {"event":"run-started","title":"deploy maia","steps":9}
 {"event":"step-sta"#;
     fs::write(run.join("events.jsonl"), lines).unwrap();

@@ -128,6 +128,18 @@ pub(crate) fn run_fed(argv: &[&str], dir: &Path, env: &[(&str, &str)], stdin: &[
     })
 }
 
+/// Chromium without a screen and without a network of its own: what is asked for, the page asks for.
+pub(crate) const CHROMIUM: [&str; 8] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
 /// Ctrl-C, as a terminal sends it.
 pub(crate) const CTRL_C: &str = "\x03";
 

@@ -203,9 +203,10 @@ pub(super) fn event(stand: &Stand) -> Event {
 fn last_run(last: &Last) -> OverviewRun {
     let (outcome, error) = match &last.end {
         End::Well => ("ok", None),
-        End::Failed { at, error, .. } => ("failed", Some(format!("{at}: {error}"))),
-        End::CutOff => ("cut-off", None),
-        End::UnderWay => ("under-way", None),
+        End::Failed { at, error, code } => {
+            (if *code == 130 { "interrupted" } else { "failed" }, Some(format!("{at}: {error}")))
+        }
+        End::CutOff | End::UnderWay => ("unfinished", None),
     };
     OverviewRun {
         run: last.id.clone(),

@@ -36,7 +36,7 @@ fn last(kind: RunKind, end: End) -> Last {
     Last { id: "run-1".to_owned(), title: "deploy maia".to_owned(), begun: at(100), end, kind }
 }
 
-fn failed(code: u64) -> End {
+fn failed(code: u8) -> End {
     End::Failed { at: "gate of maia".to_owned(), error: "k3s is not active".to_owned(), code }
 }
 

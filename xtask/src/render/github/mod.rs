@@ -23,7 +23,7 @@ use agenix::secrecy::ExposeSecret as _;
 use pipeline::{Event, Outcome, Report};
 
 use super::{Renderer, json, summary};
-use crate::cli::Global;
+use crate::cli::{Global, Here};
 use crate::failure::Failure;
 use crate::playbook::Plan;
 use line::{Level, annotation, harmless};
@@ -186,9 +186,7 @@ fn with_hint(text: &str, hint: Option<&str>) -> String {
 
 /// The repository that we stand in, found without a process: it is asked for when everything else may have failed.
 fn root() -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    let root = here.ancestors().find(|folder| folder.join("hosts/fleet.toml").is_file());
-    root.unwrap_or(&here).to_owned()
+    Here::find().map_or_else(|| std::env::current_dir().unwrap_or_default(), |here| here.root().to_owned())
 }
 
 fn files(root: &Path) -> place::Files<'_> {

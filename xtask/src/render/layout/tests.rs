@@ -37,7 +37,7 @@ fn says(board: &mut Board, step: &StepId, line: &str) {
 }
 
 fn measured(board: &mut Board, step: &StepId, builds: Amount, paths: Amount, bytes: Amount) {
-    board.note(&Event::StepAmount { step: step.clone(), builds, paths, bytes }, at(0));
+    board.note(&Event::StepAmount { step: step.clone(), amounts: Amounts { builds, paths, bytes } }, at(0));
 }
 
 #[track_caller]

@@ -10,24 +10,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::run;
+use crate::support::{CHROMIUM, run};
 
 /// WebDriver's names of keys.
 pub(super) const TAB: &str = "\u{e004}";
 pub(super) const ENTER: &str = "\u{e007}";
-
-/// No network of its own: what is asked for, the page asks for.
-const FLAGS: [&str; 9] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-];
 
 /// Ended with its driver when it is dropped.
 pub(super) struct Browser {
@@ -60,8 +47,8 @@ impl Browser {
         let port = line.rsplit(' ').next().unwrap().trim_end_matches('.').to_owned();
         // Its pipe stays open, or it would end by it.
         std::thread::spawn(move || lines.for_each(drop));
-        let args: Vec<String> = FLAGS.map(str::to_owned).into_iter().collect();
-        let args = [args, vec![format!("--user-data-dir={}", profile.path().display())]].concat();
+        let own = ["--hide-scrollbars".to_owned(), format!("--user-data-dir={}", profile.path().display())];
+        let args: Vec<String> = CHROMIUM.map(str::to_owned).into_iter().chain(own).collect();
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": args},
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
