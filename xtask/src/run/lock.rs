@@ -4,22 +4,22 @@
 use std::time::Duration;
 
 use fleet::HostName;
-use remote::Held;
 use remote::ssh::Session;
+use remote::{Held, Process};
 
 use super::Run;
 use crate::failure::{Failure, Kind, Result};
 
-/// It ends with its input, or a minute after the last line of it: longer than a mesh takes to come back. A lock of this
-/// very run, left there by a link that was lost, is taken over.
+/// It ends with its input, or a minute after the last line of it: longer than a mesh takes to come back. A lock of `$1` itself,
+/// or of `$2`, left there by a link that was lost, is taken over.
 const SCRIPT: &str = "\
 umask 022
 mkdir -p /run/xtask && exec 9<> /run/xtask/lock || exit 2
 if ! flock --nonblock 9; then
   holder=$(cat /run/xtask/holder)
-  if [ \"$holder\" = \"$1\" ]; then
+  if [ \"$holder\" = \"$1\" ] || [ \"$holder\" = \"$2\" ]; then
     kill \"$(cat /run/xtask/holder.pid)\"
-    flock --timeout 10 9 || exit 2
+    flock --timeout 10 9 || { echo \"busy $(cat /run/xtask/holder)\"; exit 0; }
   else
     echo \"busy $holder\"
     exit 0
@@ -33,7 +33,7 @@ while read -r -t 60 _; do :; done";
 /// Says who holds it, if anybody does: the process of [`SCRIPT`] that wrote its name has the lock's file open.
 pub(super) const HOLDER: &str = "\
 if [ \"$(readlink \"/proc/$(cat /run/xtask/holder.pid 2> /dev/null)/fd/9\" 2> /dev/null)\" = /run/xtask/lock ]; \
-then cat /run/xtask/holder; fi";
+then cut -f 1 /run/xtask/holder; fi";
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -43,7 +43,7 @@ impl Run<'_> {
         if self.state().locks.get(name).is_some_and(|held| !held.ended()) {
             return Ok(());
         }
-        let held = take(name, session, &self.identity_of_run())?;
+        let held = take(name, session, &self.deployer())?;
         self.state().locks.insert(name.clone(), held);
         Ok(())
     }
@@ -55,26 +55,44 @@ impl Run<'_> {
         self.lock(name, session)
     }
 
-    /// Who we are, for whoever finds the host locked.
-    fn identity_of_run(&self) -> String {
+    /// Who we are: for whoever finds the host locked, and behind a tab for one on this machine, who can see whether we are
+    /// still there.
+    fn deployer(&self) -> String {
         let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname");
         let machine = machine.map_or_else(|_| "some machine".to_owned(), |name| name.trim().to_owned());
         let since = humantime::format_rfc3339_seconds(self.begun);
-        format!("{user} on {machine}, process {}, since {since}", std::process::id())
+        let process = Process::own().map_or_else(|_| String::new(), |process| process.to_string());
+        format!("{user} on {machine}, process {}, since {since}\t{process}", std::process::id())
     }
 }
 
-fn take(name: &HostName, session: &Session, who: &str) -> Result<Held> {
+/// Also from a deployer that is certainly gone: its host has not learnt of that yet.
+fn take(name: &HostName, session: &Session, deployer: &str) -> Result<Held> {
     let attempt = format!("failed to lock {name}");
-    let command = session.command(["bash", "-c", SCRIPT, "bash", who]).timeout(PATIENCE);
-    let (held, said) = command.hold().map_err(|error| Failure::from(error).during(&attempt))?;
-    match said.strip_prefix("busy ") {
-        None => Ok(held),
-        Some(holder) => {
-            let holder: String = holder.chars().filter(|c| !c.is_control()).collect();
-            Err(Failure::new(Kind::Locked, format!("{name} is being deployed by {holder}"))
-                .hint("wait for it; a deployer that died frees the host within a minute".to_owned()))
+    let mut gone = None;
+    loop {
+        // Never an empty one: nobody's name is yet in a lock that somebody takes this moment.
+        let taken_over = gone.as_deref().unwrap_or(deployer);
+        let command = session.command(["bash", "-c", SCRIPT, "bash", deployer, taken_over]).timeout(PATIENCE);
+        let (held, said) = command.hold().map_err(|error| Failure::from(error).during(&attempt))?;
+        if said == "held" {
+            return Ok(held);
         }
+        let holder = said.strip_prefix("busy").unwrap_or_default().trim_start();
+        if gone.is_none() && is_gone(holder) {
+            gone = Some(holder.to_owned());
+            continue;
+        }
+        let who = holder.split('\t').next().unwrap_or_default();
+        let who: String = who.chars().filter(|c| !c.is_control()).collect();
+        let who = if who.is_empty() { "somebody else" } else { &who };
+        return Err(Failure::new(Kind::Locked, format!("{name} is being deployed by {who}"))
+            .hint("wait for it; a deployer that died frees the host within a minute".to_owned()));
     }
+}
+
+fn is_gone(deployer: &str) -> bool {
+    let process = deployer.split_once('\t').and_then(|(_, process)| process.parse::<Process>().ok());
+    process.is_some_and(|process| process.is_gone())
 }

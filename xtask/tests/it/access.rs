@@ -8,7 +8,7 @@ use expect_test::expect;
 use lab::Lab;
 
 use crate::faults::battery::{meanwhile, send, wait_for};
-use crate::support::{CTRL_C, Clone, in_lab, on, run, run_at_terminal, xtask};
+use crate::support::{CTRL_C, Clone, in_lab, on, run, xtask, xtask_in};
 
 #[test]
 fn the_journal_and_the_kubeconfig() {
@@ -74,10 +74,8 @@ fn following_leaves_nothing_behind(lab: &Lab) {
     }
     // At a terminal, by the keyboard; errors have their colour.
     on(lab, "maia", "systemd-run --quiet --wait --unit=red sh -c 'echo \"<3>it is\" red'");
-    let argv = lab.deployer().xtask().args(["logs", "maia", "-f", "--unit", "red"]).argv();
-    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let env = [("TERM", "xterm")];
-    let shown = run_at_terminal(&argv, &lab.deployer().repository(), &env, ("it is red", CTRL_C)).expect(0);
+    let follow = ["logs", "maia", "-f", "--unit", "red"];
+    let shown = xtask_in("TERM=xterm", lab, &follow, ("it is red", CTRL_C)).expect(0);
     assert!(shown.stdout.contains("\x1b["), "{}", shown.stdout);
     wait_for("nothing follows on maia", 5, || journals(lab).is_empty());
 }

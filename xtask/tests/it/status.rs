@@ -6,7 +6,7 @@ use expect_test::expect;
 use lab::Lab;
 
 use crate::faults::battery::{link, send, systems, wait_for};
-use crate::support::{CTRL_C, Clone, configure, in_lab, on, run_at_terminal, xtask};
+use crate::support::{CTRL_C, Clone, configure, in_lab, on, xtask, xtask_in};
 
 /// It does not pass its gate, so its deploy goes on until it is told to end.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -65,11 +65,8 @@ fn json_tells_the_same(lab: &Lab) {
 }
 
 fn it_is_drawn_again_until_ctrl_c(lab: &Lab) {
-    let argv = lab.deployer().xtask().args(["status", "--watch", "1"]).argv();
-    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let env = [("TERM", "xterm")];
     let foot = "every 1 s; ctrl-C ends it";
-    let watched = run_at_terminal(&argv, &lab.deployer().repository(), &env, (foot, CTRL_C)).expect(0);
+    let watched = xtask_in("TERM=xterm", lab, &["status", "--watch", "1"], (foot, CTRL_C)).expect(0);
     let (before, after) = watched.stdout.split_once("\x1b[?1049l").expect("it leaves the other screen");
     assert!(before.contains("\x1b[?1049h") && before.contains(foot), "{before}");
     assert!(

@@ -6,7 +6,9 @@ use lab::Lab;
 
 use crate::faults::battery::wait_for;
 use crate::leaks::{Watch, files_with};
-use crate::support::{Answer, Clone, configure, enter_lab, on, run, run_at_terminal, xtask};
+use crate::support::{
+    Answer, Clone, argv_in, configure, enter_lab, on, run, run_at_terminal, xtask, xtask_in,
+};
 
 const HOSTS: [&str; 2] = ["maia", "ocean"];
 const PASSWORD: &str = "plain sailing 7";
@@ -23,15 +25,12 @@ fn fleet() -> Clone {
 
 /// The tool at a terminal, with a person who types this password.
 fn typing(lab: &Lab, args: &[&str], password: &str) -> Answer {
-    let argv = lab.deployer().xtask().args(args).argv();
-    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let keys = format!("{password}\n");
-    run_at_terminal(&argv, &lab.deployer().repository(), &[("TERM", "xterm")], (QUESTION, &keys))
+    xtask_in("TERM=xterm", lab, args, (QUESTION, &format!("{password}\n")))
 }
 
 /// Behind the password there is the beat, and the end of it reaches a journalctl that is root's.
 fn follow_to_the_end(lab: &Lab) {
-    let argv = lab.deployer().xtask().args(["logs", "maia", "-f", "-n", "1", "--sudo"]).argv();
+    let argv = argv_in("TERM=xterm", lab, &["logs", "maia", "-f", "-n", "1", "--sudo"]);
     let line = format!("{} | head -n 1", remote::quote_all(&argv));
     let argv = ["sh", "-c", &line];
     let keys = format!("{PASSWORD}\n");
@@ -39,8 +38,7 @@ fn follow_to_the_end(lab: &Lab) {
     let restart = || on(lab, "maia", "for _ in 1 2 3 4 5; do sleep 4; systemctl restart k3s.service; done");
     let shown = std::thread::scope(|scope| {
         scope.spawn(restart);
-        let env = [("TERM", "xterm")];
-        run_at_terminal(&argv, &lab.deployer().repository(), &env, (QUESTION, &keys))
+        run_at_terminal(&argv, &lab.deployer().repository(), &[], (QUESTION, &keys))
     });
     assert!(shown.expect(0).stdout.contains(" maia "), "a line");
     let left = || on(lab, "maia", "pgrep journalctl || true");

@@ -269,6 +269,26 @@ pub(crate) fn xtask(lab: &Lab, args: &[&str]) -> Answer {
     run(&argv, &lab.deployer().repository(), &[])
 }
 
+/// The same as a command line for a terminal that is like this, `TERM=xterm`: which one the tests were started in, if any, is
+/// of no concern.
+pub(crate) fn argv_in(terminal: &str, lab: &Lab, args: &[&str]) -> Vec<String> {
+    let argv = lab.deployer().xtask().args(args).argv();
+    let of_tests = |word: &String| {
+        ["TERM=", "COLUMNS=", "LINES=", "NO_COLOR="].iter().any(|name| word.starts_with(name))
+    };
+    let mut argv: Vec<String> = argv.into_iter().filter(|word| !of_tests(word)).collect();
+    // Behind `env --ignore-environment`.
+    argv.splice(2..2, terminal.split(' ').map(str::to_owned));
+    argv
+}
+
+/// The same, run, with a person at the terminal.
+pub(crate) fn xtask_in(terminal: &str, lab: &Lab, args: &[&str], typed: (&str, &str)) -> Answer {
+    let argv = argv_in(terminal, lab, args);
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    run_at_terminal(&argv, &lab.deployer().repository(), &[], typed)
+}
+
 /// A shell line on a machine, over ssh with the rehearsal's admin key; gives its standard output.
 #[track_caller]
 pub(crate) fn on(lab: &Lab, machine: &str, line: &str) -> String {

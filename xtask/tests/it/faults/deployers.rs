@@ -67,7 +67,41 @@ fn two_deployers_do_not_meet_on_a_host() {
                 second
             },
         );
+        let taken_over = Expected {
+            outcome: "the next deploy from that machine takes it over; from elsewhere it waits a minute",
+            code: 0,
+            says: "all is well; nothing was changed",
+            changed: &[],
+        };
+        battery.fault("a lock is left of a deployer that is gone", &taken_over, |lab| {
+            let own = remote::Process::own().unwrap().to_string();
+            // Its number is another process' now, which was started later.
+            let (number, _) = own.rsplit_once('/').unwrap();
+            let gone = format!("{number}/1");
+            for process in [&own, &gone.replacen('/', "-elsewhere/", 1)] {
+                leave_lock(lab, process);
+                xtask(lab, &["deploy", "maia"])
+                    .expect(9)
+                    .says("maia is being deployed by root on vm, process 1");
+                on(lab, "maia", "systemctl stop left");
+            }
+            leave_lock(lab, &gone);
+            let answer = xtask(lab, &["deploy", "maia"]);
+            on(lab, "maia", "! systemctl --quiet is-active left");
+            answer
+        });
     });
+}
+
+/// The lock on maia, held as by this process.
+fn leave_lock(lab: &Lab, process: &str) {
+    let name = format!("root on vm, process 1, since 2026-01-01T00:00:00Z\\t{process}");
+    let script = format!(
+        "mkdir -p /run/xtask; exec 9<> /run/xtask/lock; flock 9; printf '{name}\\n' > /run/xtask/holder; \
+         echo $$$$ > /run/xtask/holder.pid; exec sleep 600"
+    );
+    on(lab, "maia", &format!("systemd-run --quiet --unit=left bash -c {}", remote::quote(&script)));
+    wait_for("it is held", 10, || on(lab, "maia", "cat /run/xtask/holder").contains(process));
 }
 
 /// The tool, the repository and the admin's key.

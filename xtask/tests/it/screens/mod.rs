@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::normal::{is_live, is_running, is_settled, normal, subject};
 use self::pane::Pane;
-use crate::support::{Clone, configure, edit, enter_lab, repository, run_at_terminal, xtask};
+use crate::support::{Clone, configure, edit, enter_lab, repository, xtask, xtask_in};
 
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -242,12 +242,8 @@ fn last_amounts(lab: &Lab, step: &str) -> [(u64, u64); 3] {
 
 /// Plain lines where nothing can be drawn anew; no colour where none is wanted, and all else as ever.
 fn a_terminal_gets_what_it_understands(lab: &Lab) {
-    let shown = |env: &str, flags: &[&str]| {
-        let argv = lab.deployer().xtask().args(flags).arg("verify").argv();
-        let mut argv: Vec<&str> =
-            argv.iter().map(String::as_str).filter(|word| !word.starts_with("TERM=")).collect();
-        argv.splice(2..2, env.split(' '));
-        run_at_terminal(&argv, &lab.deployer().repository(), &[], ("no question", "")).expect(0).stdout
+    let shown = |terminal: &str, flags: &[&str]| {
+        xtask_in(terminal, lab, &[flags, &["verify"]].concat(), ("no question", "")).expect(0).stdout
     };
     let dumb = shown("TERM=dumb", &[]);
     assert!(!dumb.contains('\x1b') && dumb.contains("done  maia  verify"), "{dumb:?}");

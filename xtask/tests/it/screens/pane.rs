@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lab::Lab;
 
 use super::normal::{is_live, is_settled};
-use crate::support::{Answer, run};
+use crate::support::{Answer, argv_in, run};
 
 const LOOK: Duration = Duration::from_millis(150);
 /// What is printed once the tool has ended.
@@ -25,13 +25,7 @@ pub(crate) struct Pane {
 impl Pane {
     /// The tool, on the lab's deployer, in a terminal of this width and height.
     pub(crate) fn open(lab: &Lab, args: &[&str], (width, height): (usize, usize)) -> Self {
-        let argv = lab.deployer().xtask().args(args).argv();
-        // What the test's own terminal is, if it has one, is of no concern.
-        let own = |word: &&String| {
-            !["TERM=", "COLUMNS=", "LINES=", "NO_COLOR="].iter().any(|it| word.starts_with(it))
-        };
-        let mut argv: Vec<&str> = argv.iter().filter(own).map(String::as_str).collect();
-        argv.splice(2..2, ["TERM=screen-256color"]);
+        let argv = argv_in("TERM=screen-256color", lab, args);
         // Ctrl-C reaches the shell as well, which stays and says how it ended.
         let shown = args.join(" ");
         let line = format!(
