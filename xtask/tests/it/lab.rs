@@ -69,6 +69,10 @@ fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing() {
         the_agent_token_is_a_nodes_and_for_agents_only(lab);
         taints_labels_and_files_are_as_the_fleet_says(lab);
         a_real_kubectl_lists_the_nodes(lab);
+        for host in ["ocean", "maia"] {
+            // What stands in runs out of the store, and leaves it as it is.
+            on(lab, host, "nix-store --verify --check-contents");
+        }
     });
 }
 

@@ -25,7 +25,8 @@ let
         #!/bin/sh
         # Stand-in for K3s ${version}, of the rehearsal lab.
         export K3S_STANDIN_VERSION=v${version}
-        exec /usr/bin/python3 $out/lib/k3s "\$@"
+        # root's Python would write its caches into the store.
+        exec /usr/bin/python3 -X pycache_prefix=/run/stand-ins $out/lib/k3s "\$@"
         EOF
         chmod +x $out/bin/k3s
       '';

@@ -37,7 +37,7 @@ let
         done
 
         sed "s|@out@|$out|g" ${../../pkgs/activation/init.sh} > $out/init
-        printf '#!/bin/sh\n# Stand-in for switch-to-configuration.\nexport OUT=%s TOPLEVEL=%s\nexec /usr/bin/python3 %s "$@"\n' \
+        printf '#!/bin/sh\n# Stand-in for switch-to-configuration.\nexport OUT=%s TOPLEVEL=%s\nexec /usr/bin/python3 -X pycache_prefix=/run/stand-ins %s "$@"\n' \
           $out $out ${switch} > $out/bin/switch-to-configuration
         chmod +x $out/init $out/bin/switch-to-configuration
         ${config.system.extraSystemBuilderCmds}
