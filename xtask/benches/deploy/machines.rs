@@ -77,6 +77,8 @@ pub(crate) struct World {
     lab: Lab,
     hosts: Vec<String>,
     round: Cell<usize>,
+    /// How many seconds an activation waits.
+    pause: Cell<u64>,
 }
 
 impl World {
@@ -93,7 +95,7 @@ impl World {
             pinned += &format!("{} {}\n", lab.machine(host).address(), key.bare());
         }
         fs::write(lab.deployer().path(KNOWN_HOSTS), pinned)?;
-        let world = Self { scenario, lab, hosts, round: Cell::new(0) };
+        let world = Self { scenario, lab, hosts, round: Cell::new(0), pause: Cell::new(0) };
         if scenario == Scenario::Cluster {
             world.lab.deployer().xtask().args(["bootstrap-cluster", "--json"]).run()?;
         }
@@ -103,8 +105,16 @@ impl World {
     /// Every host's configuration is another one from now on.
     pub(crate) fn change(&self) -> Result<()> {
         self.round.set(self.round.get() + 1);
-        let text = format!("{{ environment.etc.round.text = \"{}\"; }}\n", self.round.get());
+        let (round, pause) = (self.round.get(), self.pause.get());
+        let text = format!(
+            "{{ environment.etc.round.text = \"{round}\"; system.activationScripts.pause = \"sleep {pause}\"; }}\n"
+        );
         Ok(fs::write(self.lab.deployer().repository().join(ROUND), text)?)
+    }
+
+    /// Systems that are built from now on wait so many seconds when they are activated.
+    pub(crate) fn pause(&self, seconds: u64) {
+        self.pause.set(seconds);
     }
 
     /// From now on systems are built there.

@@ -12,6 +12,9 @@
 //! before and after, a lock, a way back, is what the ratio shows. Agents of a cluster are told apart from them, with what
 //! their gates cost.
 //!
+//! All of it takes a second here, of the miniature nixpkgs. To evaluate even a minimal NixOS takes three (nixpkgs#57477), and its
+//! systems are a hundred times as large: two rows have the activation wait three seconds, in every way alike.
+//!
 //! Rounds: each has every contestant once, one right after the other, and every second round has them the other way
 //! round. Every changed deploy has a new file in /etc. Medians are told, and a ratio is the median of the rounds' ratios.
 //! How often sshd let somebody in is counted in the journals of the machines. Nothing is asserted about a time, only that
@@ -104,18 +107,46 @@ fn measure(scenario: Scenario, rounds: usize, profile: bool) -> Result<()> {
     match scenario {
         Scenario::Outside => {
             for count in [1, 4, 8] {
-                compare(&world, count, Place::Local, false, rounds)?;
-                compare(&world, count, Place::Local, true, rounds)?;
+                let case = Case { count, ..CHANGED };
+                compare(&world, Case { changed: false, ..case }, rounds)?;
+                compare(&world, case, rounds)?;
             }
+            compare(&world, Case { pause: 3, ..CHANGED }, rounds)?;
+            compare(&world, Case { count: 8, pause: 3, ..CHANGED }, rounds)?;
             world.build_on(Place::Target)?;
-            compare(&world, 4, Place::Target, true, rounds)
+            compare(&world, Case { count: 4, place: Place::Target, ..CHANGED }, rounds)
         }
-        Scenario::Cluster => compare(&world, 3, Place::Local, true, rounds),
+        Scenario::Cluster => compare(&world, Case { count: 3, ..CHANGED }, rounds),
     }
 }
 
-/// One row: so many hosts, deployed in every way in each round.
-fn compare(world: &World, count: usize, place: Place, changed: bool, rounds: usize) -> Result<()> {
+/// What is deployed in one row.
+#[derive(Clone, Copy)]
+struct Case {
+    /// How many hosts.
+    count: usize,
+    place: Place,
+    changed: bool,
+    /// How many seconds an activation takes beyond what it does.
+    pause: u64,
+}
+
+const CHANGED: Case = Case { count: 1, place: Place::Local, changed: true, pause: 0 };
+
+impl Case {
+    fn title(self, noun: &str) -> String {
+        let plural = if self.count == 1 { "" } else { "s" };
+        let changed = if self.changed { "changed" } else { "no change" };
+        let place = if self.place == Place::Target { ", built there" } else { "" };
+        let pause = if self.pause > 0 { format!(", activation +{} s", self.pause) } else { String::new() };
+        format!("{} {noun}{plural}, {changed}{place}{pause}", self.count)
+    }
+}
+
+/// One row: deployed in every way in each round.
+fn compare(world: &World, case: Case, rounds: usize) -> Result<()> {
+    let Case { count, place, changed, pause } = case;
+    world.pause(pause);
     let ways = [Contestant::Xtask, Contestant::SideBySide, Contestant::Sequential];
     // What was not measured before is in nobody's caches, and all hosts are on one state.
     world.change()?;
@@ -143,15 +174,9 @@ fn compare(world: &World, count: usize, place: Place, changed: bool, rounds: usi
         }
     }
     let [ours, side_by_side, sequential] = measured;
-    let what = format!(
-        "{count} {}{}, {}{}",
-        world.scenario.noun(),
-        if count == 1 { "" } else { "s" },
-        if changed { "changed" } else { "no change" },
-        if place == Place::Target { ", built there" } else { "" }
-    );
     let times = |these: &[f64], those: &[f64]| format!("{:.2}×", ratio(these, those));
-    print!("{what:<34} {:>8}  {:>6}", time(&ours), median(logins));
+    let title = case.title(world.scenario.noun());
+    print!("{title:<34} {:>8}  {:>6}", time(&ours), median(logins));
     print!("   side by side {:>8} {:>6}", time(&side_by_side), times(&ours, &side_by_side));
     print!("   in a loop {:>8} {:>6}", time(&sequential), times(&ours, &sequential));
     println!("   gates {:.0} %", 100.0 * median(gates));
