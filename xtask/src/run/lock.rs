@@ -11,28 +11,26 @@ use super::Run;
 use crate::failure::{Failure, Kind, Result};
 
 /// It ends with its input, or a minute after the last line of it: longer than a mesh takes to come back. A lock of `$1` itself,
-/// or of `$2`, left there by a link that was lost, is taken over.
+/// or of `$2`, left there by a link that was lost, is taken over. The holder's name and process are in one line: whoever
+/// reads the one has the other with it.
 const SCRIPT: &str = "\
 umask 022
 mkdir -p /run/xtask && exec 9<> /run/xtask/lock || exit 2
+holder() { line=$(cat /run/xtask/holder); holder=${line%$'\\t'*} pid=${line##*$'\\t'}; }
+busy() { echo \"busy $holder\"; exit 0; }
 if ! flock --nonblock 9; then
-  holder=$(cat /run/xtask/holder)
-  if [ \"$holder\" = \"$1\" ] || [ \"$holder\" = \"$2\" ]; then
-    kill \"$(cat /run/xtask/holder.pid)\"
-    flock --timeout 10 9 || { echo \"busy $(cat /run/xtask/holder)\"; exit 0; }
-  else
-    echo \"busy $holder\"
-    exit 0
-  fi
+  holder
+  [ \"$holder\" = \"$1\" ] || [ \"$holder\" = \"$2\" ] || busy
+  [ \"$(readlink \"/proc/$pid/fd/9\")\" = /run/xtask/lock ] && kill \"$pid\"
+  flock --timeout 10 9 || { holder; busy; }
 fi
-printf '%s\\n' \"$1\" > /run/xtask/holder
-echo $$ > /run/xtask/holder.pid
+printf '%s\\t%s\\n' \"$1\" $$ > /run/xtask/holder
 echo held
 while read -r -t 60 _; do :; done";
 
 /// Says who holds it, if anybody does: the process of [`SCRIPT`] that wrote its name has the lock's file open.
 pub(super) const HOLDER: &str = "\
-if [ \"$(readlink \"/proc/$(cat /run/xtask/holder.pid 2> /dev/null)/fd/9\" 2> /dev/null)\" = /run/xtask/lock ]; \
+if [ \"$(readlink \"/proc/$(cut -f 3 /run/xtask/holder 2> /dev/null)/fd/9\" 2> /dev/null)\" = /run/xtask/lock ]; \
 then cut -f 1 /run/xtask/holder; fi";
 
 const PATIENCE: Duration = Duration::from_secs(15);

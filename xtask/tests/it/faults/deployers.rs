@@ -97,8 +97,8 @@ fn two_deployers_do_not_meet_on_a_host() {
 fn leave_lock(lab: &Lab, process: &str) {
     let name = format!("root on vm, process 1, since 2026-01-01T00:00:00Z\\t{process}");
     let script = format!(
-        "mkdir -p /run/xtask; exec 9<> /run/xtask/lock; flock 9; printf '{name}\\n' > /run/xtask/holder; \
-         echo $$$$ > /run/xtask/holder.pid; exec sleep 600"
+        "mkdir -p /run/xtask; exec 9<> /run/xtask/lock; flock 9; printf '{name}\\t%s\\n' $$$$ > /run/xtask/holder; \
+         exec sleep 600"
     );
     on(lab, "maia", &format!("systemd-run --quiet --unit=left bash -c {}", remote::quote(&script)));
     wait_for("it is held", 10, || on(lab, "maia", "cat /run/xtask/holder").contains(process));
