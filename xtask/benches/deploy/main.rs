@@ -12,8 +12,8 @@
 //! before and after, a lock, a way back, is what the ratio shows. Agents of a cluster are told apart from them, with what
 //! their gates cost.
 //!
-//! All of it takes a second here, of the miniature nixpkgs. To evaluate even a minimal NixOS takes three (nixpkgs#57477), and its
-//! systems are a hundred times as large: two rows have the activation wait three seconds, in every way alike.
+//! All of it takes a second here, of the miniature nixpkgs. Two rows have the activation wait three seconds, in every way alike: they
+//! tell whether what a deploy does beyond is a factor or an amount.
 //!
 //! Rounds: each has every contestant once, one right after the other, and every second round has them the other way
 //! round. Every changed deploy has a new file in /etc. Medians are told, and a ratio is the median of the rounds' ratios.
@@ -127,7 +127,7 @@ struct Case {
     count: usize,
     place: Place,
     changed: bool,
-    /// How many seconds an activation takes beyond what it does.
+    /// How many seconds an activation waits.
     pause: u64,
 }
 

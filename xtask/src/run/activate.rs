@@ -33,7 +33,7 @@ impl Run<'_> {
         let session = self.session(name);
         if target != Target::DryRun {
             // The link may have been lost since, and the lock with it.
-            self.lock(name, &session)?;
+            self.lock(name, &session, progress)?;
         }
         let (mut now, _) = standing::idle(&session, None, self.activation_timeout)?;
         if now.is_armed || now.is_going_back {

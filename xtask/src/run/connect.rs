@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleet::{Host, HostName, PublicKey};
-use pipeline::Outcome;
+use pipeline::{Outcome, Progress};
 use remote::ssh::{self, Generation, Session};
 
 use super::{Run, done, fitness, skipped};
@@ -11,7 +11,13 @@ use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Needed;
 
 impl Run<'_> {
-    pub(super) fn connect(&self, name: &HostName, lock: bool, needed: Needed) -> Result<Outcome> {
+    pub(super) fn connect(
+        &self,
+        name: &HostName,
+        lock: bool,
+        needed: Needed,
+        progress: &Progress<Failure>,
+    ) -> Result<Outcome> {
         let host = self.host(name);
         let opened = open(host, &self.generation).and_then(|session| self.elevation.root(host, session));
         let session = match opened {
@@ -22,7 +28,7 @@ impl Run<'_> {
             opened => opened?,
         };
         if lock {
-            self.lock(name, &session)?;
+            self.lock(name, &session, progress)?;
             fitness::require_fit(name, &session)?;
         }
         let detail = session.destination().unwrap_or_else(|| "this machine, without ssh".to_owned());

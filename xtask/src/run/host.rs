@@ -9,6 +9,9 @@ pub(super) const RUNNING: &str = "/run/current-system";
 /// What the next boot takes.
 pub(super) const PROFILE: &str = "/nix/var/nix/profiles/system";
 
+/// A random number of the kernel's, another one at each boot.
+pub(super) const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// In front of a command: what it says on standard output goes where whoever watches reads it, with the rest.
 pub(super) const ALOUD: [&str; 4] = ["sh", "-c", "exec \"$@\" >&2", "sh"];
 

@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         }
         let result = match action {
             Action::Preflight { hosts, goal, token } => self.preflight(hosts, *goal, *token),
-            Action::Connect { host, lock, needed } => self.connect(host, *lock, *needed),
+            Action::Connect { host, lock, needed } => self.connect(host, *lock, *needed, progress),
             Action::ServerToken { servers } => self.server_token(servers),
             Action::SharedToken { servers } => self.shared_token(servers),
             Action::Snapshot { with_agents } => self.snapshot(*with_agents, progress),

@@ -37,7 +37,7 @@ impl Run<'_> {
         }
         let session = self.wait_for_another_boot(name, &before, progress)?;
         // The lock was a process there.
-        self.lock(name, &session)?;
+        self.lock(name, &session, progress)?;
         let booted = host::booted(&session)?;
         if booted.as_deref() != Some(wanted.as_str()) {
             let now = booted.as_deref().map_or("nothing".to_owned(), short);
@@ -81,5 +81,5 @@ impl Run<'_> {
 }
 
 fn boot_id(session: &Session) -> Result<String> {
-    Ok(session.run(["cat", "/proc/sys/kernel/random/boot_id"])?.text())
+    Ok(session.run(["cat", host::BOOT_ID])?.text())
 }

@@ -1,6 +1,6 @@
 //! Two deployers at once: from one machine, and from two.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 
 use lab::Lab;
@@ -67,41 +67,53 @@ fn two_deployers_do_not_meet_on_a_host() {
                 second
             },
         );
-        let taken_over = Expected {
-            outcome: "the next deploy from that machine takes it over; from elsewhere it waits a minute",
+        let let_go = Expected {
+            outcome: "a deploy from the same machine waits until the host lets go of it, others are refused",
             code: 0,
             says: "all is well; nothing was changed",
             changed: &[],
         };
-        battery.fault("a lock is left of a deployer that is gone", &taken_over, |lab| {
-            let own = remote::Process::own().unwrap().to_string();
-            // Its number is another process' now, which was started later.
-            let (number, _) = own.rsplit_once('/').unwrap();
-            let gone = format!("{number}/1");
-            for process in [&own, &gone.replacen('/', "-elsewhere/", 1)] {
-                leave_lock(lab, process);
-                xtask(lab, &["deploy", "maia"])
-                    .expect(9)
-                    .says("maia is being deployed by root on vm, process 1");
+        battery.fault("a lock is left of a deployer that is gone", &let_go, |lab| {
+            let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+            let boot = boot.trim();
+            let refused = |holder: &str, who: &str| {
+                leave_lock(lab, holder, 600);
+                let answer = xtask(lab, &["deploy", "maia"]).expect(9);
+                let error = answer.line("error: ");
+                assert!(error.ends_with(&format!("maia is being deployed by {who}")), "{error}");
                 on(lab, "maia", "systemctl stop left");
-            }
-            leave_lock(lab, &gone);
-            let answer = xtask(lab, &["deploy", "maia"]);
+            };
+            refused(&format!("root on vm\\t{boot} {}", std::process::id()), "root on vm");
+            refused("root on vm\\tanother-boot 4194305", "root on vm");
+            refused("", "somebody else");
+            // Above what Linux gives to a process.
+            leave_lock(lab, &format!("root on vm\\t{boot} 4194305"), 5);
+            let answer = xtask(lab, &["deploy", "maia", "-v"]);
             on(lab, "maia", "! systemctl --quiet is-active left");
-            answer
+            answer.says("maia is about to let go of root on vm, who is gone")
         });
+        without_flock_nobody_is_blamed(lab);
     });
 }
 
-/// The lock on maia, held as by this process.
-fn leave_lock(lab: &Lab, process: &str) {
-    let name = format!("root on vm, process 1, since 2026-01-01T00:00:00Z\\t{process}");
+/// The lock on maia, held under this name for so many seconds.
+fn leave_lock(lab: &Lab, holder: &str, seconds: u32) {
     let script = format!(
-        "mkdir -p /run/xtask; exec 9<> /run/xtask/lock; flock 9; printf '{name}\\t%s\\n' $$$$ > /run/xtask/holder; \
-         exec sleep 600"
+        "mkdir -p /run/xtask; exec 9<> /run/xtask/lock; flock 9; printf '{holder}\\n' > /run/xtask/holder; exec sleep {seconds}"
     );
     on(lab, "maia", &format!("systemd-run --quiet --unit=left bash -c {}", remote::quote(&script)));
-    wait_for("it is held", 10, || on(lab, "maia", "cat /run/xtask/holder").contains(process));
+    wait_for("it is held", 10, || {
+        on(lab, "maia", "flock --nonblock /run/xtask/lock true || echo held") == "held"
+    });
+}
+
+fn without_flock_nobody_is_blamed(lab: &Lab) {
+    let broken = "printf '#!/bin/sh\\nexit 66\\n' > /run/flock && chmod +x /run/flock && mount --bind /run/flock /usr/bin/flock";
+    on(lab, "maia", broken);
+    xtask(lab, &["deploy", "maia"])
+        .expect(1)
+        .says("failed to lock maia: it answers `flock there failed with exit code 66`");
+    on(lab, "maia", "umount /usr/bin/flock");
 }
 
 /// The tool, the repository and the admin's key.
