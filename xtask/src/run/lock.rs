@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use fleet::HostName;
 use pipeline::Progress;
-use remote::Held;
 use remote::ssh::Session;
 
 use super::{Run, host};
@@ -62,39 +61,46 @@ impl Run<'_> {
         }
         let start = Instant::now();
         let mut told = false;
-        loop {
-            let holder = match take(name, session, &self.deployer())? {
-                Ok(held) => {
-                    self.state().locks.insert(name.clone(), held);
-                    return Ok(());
-                }
-                Err(holder) => holder,
-            };
+        while let Some(holder) = self.take(name, session)? {
             if remote::interrupted() {
-                return Err(Failure::new(Kind::Interrupted, format!("interrupted while {name} was locked")));
+                return Err(Failure::new(
+                    Kind::Interrupted,
+                    format!("interrupted while waiting for the lock of {name}"),
+                ));
             }
             if !holder.is_gone() || start.elapsed() > LETS_GO {
                 return Err(holder.refusal(name));
             }
             if !told {
-                progress.line(&format!("{name} is about to let go of {}, who is gone", holder.who));
+                progress.line(&format!("waiting for the lock of a deployer that is gone: {}", holder.who));
                 told = true;
             }
             std::thread::sleep(POLL);
         }
+        Ok(())
     }
 
     /// Takes it again over a new connection, where the one that held it may be dead: the host learns of that only after
     /// a minute, and until then the next deploy would be refused.
     pub(super) fn lock_again(&self, name: &HostName, session: &Session) -> Result<()> {
         let Some(_dead) = self.state().locks.remove(name) else { return Ok(()) };
-        match take(name, session, &self.deployer())? {
-            Ok(held) => {
-                self.state().locks.insert(name.clone(), held);
-                Ok(())
-            }
-            Err(holder) => Err(holder.refusal(name)),
+        self.take(name, session)?.map_or(Ok(()), |holder| Err(holder.refusal(name)))
+    }
+
+    /// Gives who has it, where somebody has.
+    fn take(&self, name: &HostName, session: &Session) -> Result<Option<Holder>> {
+        let attempt = format!("failed to lock {name}");
+        let command = session.command(["bash", "-c", SCRIPT, "bash", &self.deployer()]).timeout(PATIENCE);
+        let (held, said) = command.hold().map_err(|error| Failure::from(error).during(&attempt))?;
+        if said == "held" {
+            self.state().locks.insert(name.clone(), held);
+            return Ok(None);
         }
+        if let Some(holder) = said.strip_prefix("busy") {
+            return Ok(Some(Holder::parse(holder.trim_start())));
+        }
+        let said: String = said.chars().filter(|c| !c.is_control()).collect();
+        Err(Failure::new(Kind::Unforeseen, format!("{attempt}: it answers `{said}`")))
     }
 
     /// Who we are, for whoever finds the host locked; behind a tab, for one on this machine, on which boot of it and by which
@@ -141,23 +147,6 @@ impl Holder {
 /// Of this machine.
 fn boot() -> String {
     std::fs::read_to_string(host::BOOT_ID).unwrap_or_default().trim().to_owned()
-}
-
-/// The inner error is who has it.
-fn take(name: &HostName, session: &Session, deployer: &str) -> Result<std::result::Result<Held, Holder>> {
-    let attempt = format!("failed to lock {name}");
-    let command = session.command(["bash", "-c", SCRIPT, "bash", deployer]).timeout(PATIENCE);
-    let (held, said) = command.hold().map_err(|error| Failure::from(error).during(&attempt))?;
-    if said == "held" {
-        return Ok(Ok(held));
-    }
-    match said.strip_prefix("busy") {
-        Some(holder) => Ok(Err(Holder::parse(holder.trim_start()))),
-        None => {
-            let said: String = said.chars().filter(|c| !c.is_control()).collect();
-            Err(Failure::new(Kind::Unforeseen, format!("{attempt}: it answers `{said}`")))
-        }
-    }
 }
 
 #[cfg(test)]

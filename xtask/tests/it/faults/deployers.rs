@@ -90,7 +90,7 @@ fn two_deployers_do_not_meet_on_a_host() {
             leave_lock(lab, &format!("root on vm\\t{boot} 4194305"), 5);
             let answer = xtask(lab, &["deploy", "maia", "-v"]);
             on(lab, "maia", "! systemctl --quiet is-active left");
-            answer.says("maia is about to let go of root on vm, who is gone")
+            answer.says("waiting for the lock of a deployer that is gone: root on vm")
         });
         without_flock_nobody_is_blamed(lab);
     });
