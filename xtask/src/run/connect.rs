@@ -28,8 +28,13 @@ impl Run<'_> {
             opened => opened?,
         };
         if lock {
-            self.lock(name, &session, progress)?;
-            fitness::require_fit(name, &session)?;
+            // Both at once: over a new connection sshd's answer to the first is kept back, by Nagle's algorithm, until another
+            // request acknowledges what came before it, or 40 ms are over.
+            std::thread::scope(|scope| {
+                let fit = scope.spawn(|| fitness::require_fit(name, &session));
+                self.lock(name, &session, progress)?;
+                fit.join().expect("a look does not panic")
+            })?;
         }
         let detail = session.destination().unwrap_or_else(|| "this machine, without ssh".to_owned());
         self.state().sessions.insert(name.clone(), Arc::new(session));
