@@ -3,13 +3,25 @@
 let
   inherit (builders) runCommand;
 
+  # The command that runs a stand-in written in Python. Its bytecode lies beside it: root's Python would write it into the
+  # store, and with -B each start would compile it anew. -I and -S: nothing of the machine's but the standard library.
+  pythonStandIn =
+    name: path:
+    let
+      source = builtins.path {
+        name = "${name}-source";
+        inherit path;
+        filter = path: _type: !(lib.elem (baseNameOf path) [ "tests" "__pycache__" ] || lib.hasSuffix ".pyc" path);
+      };
+      compiled = runCommand name { } ''
+        cp -r --no-preserve=mode ${source} $out
+        /usr/bin/python3 -I -S -m compileall -q --invalidation-mode unchecked-hash $out
+      '';
+    in
+    "/usr/bin/python3 -I -S -B ${compiled}";
+
   # The K3s stand-in: real tokens, files, join protocol, unit, exit codes and log lines; no containers.
-  # Its sources are the folder k3s/; tests and caches stay out of the store path.
-  k3sSources = builtins.path {
-    name = "k3s-stand-in";
-    path = ./k3s;
-    filter = path: _type: !(lib.elem (baseNameOf path) [ "tests" "__pycache__" ] || lib.hasSuffix ".pyc" path);
-  };
+  k3sCommand = pythonStandIn "k3s-stand-in" ./k3s;
   k3sPackage =
     version:
     runCommand "k3s-${version}"
@@ -19,14 +31,12 @@ let
         meta.mainProgram = "k3s";
       }
       ''
-        mkdir -p $out/bin $out/lib
-        ln -s ${k3sSources} $out/lib/k3s
+        mkdir -p $out/bin
         cat > $out/bin/k3s <<EOF
         #!/bin/sh
         # Stand-in for K3s ${version}, of the rehearsal lab.
         export K3S_STANDIN_VERSION=v${version}
-        # root's Python would write its caches into the store.
-        exec /usr/bin/python3 -X pycache_prefix=/run/stand-ins $out/lib/k3s "\$@"
+        exec ${k3sCommand} "\$@"
         EOF
         chmod +x $out/bin/k3s
       '';
@@ -43,6 +53,8 @@ let
   );
 in
 rec {
+  inherit pythonStandIn;
+
   # As nixpkgs names them: one attribute a minor version, k3s the newest.
   k3s_1_33 = k3sPackage "1.33.5+k3s1";
   k3s_1_34 = k3sPackage "1.34.2+k3s1";

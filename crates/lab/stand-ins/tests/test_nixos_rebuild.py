@@ -110,7 +110,7 @@ class Case(unittest.TestCase):
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, str(LAUNCHER), *words],
+            [sys.executable, "-B", str(LAUNCHER), *words],
             env={**self.environment, **(env or {})},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -108,7 +108,7 @@ in
         ];
         text = ''
           echo "setting up /etc..."
-          /usr/bin/python3 ${../../pkgs/activation/setup-etc.py} "$systemConfig/etc"
+          /usr/bin/python3 -I -S ${../../pkgs/activation/setup-etc.py} "$systemConfig/etc"
         '';
       };
     };

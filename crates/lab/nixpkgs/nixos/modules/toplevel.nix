@@ -9,11 +9,7 @@ let
   inherit (lib) mkOption types;
   inherit (config.system) build;
 
-  switch = builtins.path {
-    name = "switch-to-configuration-stand-in";
-    path = ../../pkgs/switch-to-configuration;
-    filter = path: _type: !(lib.elem (baseNameOf path) [ "__pycache__" ]);
-  };
+  switch = pkgs.pythonStandIn "switch-to-configuration-stand-in" ../../pkgs/switch-to-configuration;
 
   system =
     pkgs.runCommand "nixos-system-${config.system.name}-${config.system.nixos.label}"
@@ -37,8 +33,8 @@ let
         done
 
         sed "s|@out@|$out|g" ${../../pkgs/activation/init.sh} > $out/init
-        printf '#!/bin/sh\n# Stand-in for switch-to-configuration.\nexport OUT=%s TOPLEVEL=%s\nexec /usr/bin/python3 -X pycache_prefix=/run/stand-ins %s "$@"\n' \
-          $out $out ${switch} > $out/bin/switch-to-configuration
+        printf '#!/bin/sh\n# Stand-in for switch-to-configuration.\nexport OUT=%s TOPLEVEL=%s\nexec %s "$@"\n' \
+          $out $out '${switch}' > $out/bin/switch-to-configuration
         chmod +x $out/init $out/bin/switch-to-configuration
         ${config.system.extraSystemBuilderCmds}
       '';

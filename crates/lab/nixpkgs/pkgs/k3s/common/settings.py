@@ -19,7 +19,6 @@ K3S_STANDIN_KUBELET_PORT   where a kubelet on a machine of its own listens: else
 """
 
 import os
-import platform
 import re
 from pathlib import Path
 
@@ -69,7 +68,7 @@ CLUSTER_CIDR = "10.42.0.0/16"
 SERVICE_CIDR = "10.43.0.0/16"
 SERVICE_ADDRESS = "10.43.0.1"
 
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 def certificate_days(name: str) -> int | None:
