@@ -33,6 +33,15 @@ pub(crate) fn born_in<T>(name: &str, start: impl FnOnce() -> T) -> io::Result<T>
     Ok(started)
 }
 
+/// The first process of the machine in the cgroup of this name, by its number here; nothing while it is down.
+pub(crate) fn init(name: &str) -> Option<u32> {
+    let init = |hierarchy: PathBuf| {
+        let processes = hierarchy.join(name).join("payload/init.scope/cgroup.procs");
+        fs::read_to_string(processes).ok()?.lines().next()?.parse().ok()
+    };
+    hierarchies().into_iter().find_map(init)
+}
+
 /// `0` is whoever writes it, in every process namespace.
 fn move_into(group: &Path) -> io::Result<()> {
     fs::write(group.join("cgroup.procs"), "0")

@@ -62,7 +62,7 @@ impl Machine {
         file("etc/xtask-rehearsal", "a throwaway machine\n")?;
         file("etc/shadow", "root:*:19000:0:99999:7:::\n")?;
         file("root/.ssh/authorized_keys", &format!("{admin}\n"))?;
-        file("etc/ssh/sshd_config", SSHD_CONFIG)?;
+        file("etc/ssh/sshd_config", &format!("{SSHD_CONFIG}SetEnv {LOGIN_PATH}\n"))?;
         file("etc/systemd/system/lab-network.service", &network_unit(network, name))?;
         file("etc/systemd/system/sshd.service", SSHD_SERVICE)?;
         file("etc/systemd/journald.conf", "[Journal]\nStorage=persistent\nRateLimitBurst=0\n")?;
@@ -120,6 +120,19 @@ impl Machine {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
+    /// The words before a command that looks at it from outside: neither its network nor its sshd has a part in it. Nothing
+    /// while it is down.
+    pub fn entrance(&self) -> Option<Vec<String>> {
+        let init = cgroup::init(&self.group())?.to_string();
+        let enter =
+            ["nsenter", "--all", "--target", &init, "env", "--ignore-environment", "HOME=/root", LOGIN_PATH];
+        Some(enter.map(str::to_owned).to_vec())
+    }
+
+    fn group(&self) -> String {
+        format!("{}-{}", isolate::id(), self.name)
+    }
+
     fn console_file(&self) -> PathBuf {
         self.root.with_extension("console")
     }
@@ -137,8 +150,8 @@ impl Machine {
             .arg("--directory")
             .arg(&self.root)
             .arg(BOOT);
-        let group = format!("{}-{}", isolate::id(), self.name);
-        Ok(cgroup::born_in(&group, || nspawn.spawn(console)).map_err(LabError::io("/sys/fs/cgroup"))??)
+        Ok(cgroup::born_in(&self.group(), || nspawn.spawn(console))
+            .map_err(LabError::io("/sys/fs/cgroup"))??)
     }
 }
 
@@ -222,8 +235,8 @@ const SSHD_SERVICE: &str = "[Unit]\nDescription=OpenSSH\nAfter=lab-network.servi
 /// processor. PATH is that of a NixOS.
 const SSHD_CONFIG: &str = "HostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nPasswordAuthentication no\n\
     PermitRootLogin prohibit-password\nMaxStartups 100\nKexAlgorithms -sntrup761*\n\
-    AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n\
-    SetEnv PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+    AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
+const LOGIN_PATH: &str = "PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Without a substituter: each build would wait seconds for a cache that cannot be reached.
 pub(crate) const NIX_CONF: &str = "experimental-features = nix-command flakes\nsubstituters =\nflake-registry =\n\

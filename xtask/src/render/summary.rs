@@ -13,7 +13,8 @@ use crate::playbook::{Plan, REPOSITORY};
 /// `0.4 s`, `12 s`, `3 min 20 s`.
 pub(crate) fn time(duration: Duration) -> String {
     match duration.as_secs() {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        // As a clock tells it: rounded, 9.96 s would be `10.0 s`, and wider than what comes before and after.
+        whole @ 0..10 => format!("{whole}.{} s", duration.subsec_millis() / 100),
         whole @ 10..60 => format!("{whole} s"),
         whole => format!("{} min {} s", whole / 60, whole % 60),
     }
@@ -113,4 +114,16 @@ pub(super) fn verdict(report: &Report<Failure>) -> String {
         format!("all is well; nothing was changed ({elapsed})")
     };
     style(text).green().bold().for_stderr().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_a_clock_does() {
+        let shown =
+            [0, 440, 9_949, 9_950, 12_400, 59_499, 59_500, 200_000].map(|it| time(Duration::from_millis(it)));
+        assert_eq!(shown, ["0.0 s", "0.4 s", "9.9 s", "10 s", "59 s", "3 min 20 s"]);
+    }
 }
