@@ -39,6 +39,9 @@ const MASKED: [&str; 6] = [
     "console-getty.service",
 ];
 
+/// Programs that each boot and each activation would start, for disks, terminals and scripts of init that no machine has.
+const GENERATORS: &str = "/usr/lib/systemd/system-generators";
+
 /// One machine of the lab.
 pub struct Machine {
     name: String,
@@ -79,6 +82,7 @@ impl Machine {
         for unit in MASKED {
             link("/dev/null", unit)?;
         }
+        mask_generators(&machine.root).map_err(LabError::io(&machine.root))?;
         if host.ssh_user != "root" {
             login::create(&machine.root, &host.ssh_user, admin).map_err(LabError::io(&machine.root))?;
         }
@@ -188,6 +192,15 @@ pub(crate) fn base(root: &Path, network: &Plan) -> io::Result<()> {
     fs::write(root.join("etc/hosts"), network.hosts_file())?;
     fs::create_dir_all(root.join("etc/nix"))?;
     fs::write(root.join("etc/nix/nix.conf"), NIX_CONF)
+}
+
+fn mask_generators(root: &Path) -> io::Result<()> {
+    let masks = root.join("etc/systemd/system-generators");
+    fs::create_dir(&masks)?;
+    for generator in fs::read_dir(GENERATORS)? {
+        symlink("/dev/null", masks.join(generator?.file_name()))?;
+    }
+    Ok(())
 }
 
 /// An ed25519 key without a passphrase.

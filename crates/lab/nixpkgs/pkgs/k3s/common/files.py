@@ -1,12 +1,13 @@
 """Writing files: whole or not at all, with the mode they shall have from the first byte on."""
 
 import os
-import tempfile
 from pathlib import Path
 
 
 def write_atomic(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     """Replace path with content. A reader sees the old file or the new one, and never one with a wider mode."""
+    import tempfile  # late: `k3s kubectl` is started often, and seldom writes
+
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from common import pki, settings
+from common import settings
 
 TIMEOUT = 10.0
 _NEXT_SERVER = 2.0
@@ -172,6 +172,8 @@ class Client:
         return f"dial tcp {host}:{port}: connect: {words}", refused
 
     def _explain_tls(self, error: ssl.SSLError) -> str:
+        from common import pki  # late: most connections need no explanation
+
         if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return "EOF"
         if not isinstance(error, ssl.SSLCertVerificationError):
