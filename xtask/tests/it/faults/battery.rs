@@ -135,7 +135,8 @@ pub(crate) fn systems(lab: &Lab, host: &str) -> Systems {
     Systems { running: running.to_owned(), boot: boot.to_owned() }
 }
 
-/// What the tool told of it, without what is different each time: hashes, and how long something took.
+/// What the tool told of it, without what is different each time, or on each machine: hashes, how long something took, how
+/// much the rest of a store takes.
 fn told(answer: &Answer, says: &str) -> String {
     let lines =
         answer.stderr.lines().filter(|line| line.starts_with("error: ") || line.starts_with("note: "));
@@ -154,6 +155,7 @@ fn without_chance(line: &str) -> String {
         Some("after") => words[at].parse::<u32>().is_ok(),
         Some("process" | "since") => true,
         Some("on") => words.get(at + 1) == Some(&"process"),
+        Some("has") => words.get(at + 1) == Some(&"MiB"),
         _ => false,
     };
     let shown = |at: usize| match words[at].strip_suffix(',') {
