@@ -11,6 +11,7 @@ use std::time::Duration;
 use remote::Cmd;
 
 use crate::error::LabError;
+use crate::k3s::SHARED;
 use crate::machine::{base, generate_key};
 use crate::network::Plan;
 
@@ -68,6 +69,11 @@ impl Deployer {
         mount(&["--rbind", "/sys"], &inside("sys"))?;
         mount(&["-t", "proc", "proc"], &inside("proc"))?;
         mount(&["--bind", lab], &inside(lab))?;
+        // Files of this machine's are mounted below it, which the line above leaves out.
+        let shared = Path::new(lab).join(SHARED);
+        if shared.exists() {
+            mount(&["--rbind", &shared.display().to_string()], &inside(lab).join(SHARED))?;
+        }
         Cmd::new("pivot_root").arg(&root).arg(inside(OLD)).run()?;
         std::env::set_current_dir("/").map_err(LabError::io("/"))?;
         Cmd::new("umount").args(["--lazy", OLD]).run()?;

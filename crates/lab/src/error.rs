@@ -20,6 +20,14 @@ pub enum LabError {
     /// Not a Debian, or not root.
     #[error("the packages cannot be installed here: {0}")]
     Install(String),
+    /// A program that was given as K3s.
+    #[error("{path} is no K3s: {why}")]
+    NotK3s {
+        /// Which.
+        path: PathBuf,
+        /// What shows it.
+        why: String,
+    },
     /// A file or folder.
     #[error("{path}")]
     Io {
@@ -66,6 +74,10 @@ impl LabError {
             Self::Install(_) => {
                 Some(format!("install these by hand: {}", crate::packages::names().join(" ")))
             }
+            Self::NotK3s { .. } => Some(
+                "a release's binary, or the program of a Nix store: /nix/store/…-k3s-1.35.1+k3s1/bin/k3s"
+                    .to_owned(),
+            ),
             Self::Fleet(error) => error.hint(),
             _ => None,
         }

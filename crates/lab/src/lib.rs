@@ -17,6 +17,7 @@ mod cgroup;
 mod deployer;
 mod error;
 mod isolate;
+mod k3s;
 mod login;
 mod machine;
 mod network;
@@ -35,6 +36,7 @@ pub use cgroup::clean;
 pub use deployer::Deployer;
 pub use error::LabError;
 pub use isolate::{enter, is_inside};
+pub use k3s::K3s;
 pub use machine::Machine;
 pub use packages::{install, missing};
 
@@ -42,6 +44,15 @@ pub use packages::{install, missing};
 const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the lab lives, on a tmpfs that only its own mount namespace sees.
 const ROOT: &str = "/run/xtask-lab";
+
+/// What a lab is made of, beyond a repository and the program under rehearsal.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Programs of a real K3s in place of the stand-in; several are packages of several versions.
+    pub k3s: Vec<K3s>,
+    /// Archives of container images, for machines with a real K3s: their containerd imports them.
+    pub images: Vec<PathBuf>,
+}
 
 /// The running lab. Dropping it stops the machines.
 pub struct Lab {
@@ -60,10 +71,17 @@ impl Lab {
     ///
     /// # Errors
     /// When something cannot be made, or a machine does not answer in time.
-    pub fn boot(repository: &Path, program: &Path, on_step: &dyn Fn(&str)) -> Result<Self, LabError> {
+    pub fn boot(
+        repository: &Path,
+        program: &Path,
+        options: &Options,
+        on_step: &dyn Fn(&str),
+    ) -> Result<Self, LabError> {
         if !is_inside() {
             return Err(LabError::Outside);
         }
+        let k3s = k3s::sorted(&options.k3s)?;
+        let is_real = !k3s.is_empty();
         prepare_root()?;
         let root = PathBuf::from(ROOT);
         let fleet = repository::load_fleet(repository)?;
@@ -71,10 +89,15 @@ impl Lab {
         network.set_up()?;
         on_step("copying the repository, with keys made for the rehearsal");
         let mut deployer = Deployer::create(&root.join("deployer"), program, &network)?;
+        k3s::write_settings(&deployer.path("/opt/nixpkgs"), &k3s)?;
         let admin = deployer.public_key()?;
         let mut machines = Vec::new();
         for host in fleet.hosts.values() {
-            machines.push(Machine::create(&root, host, &network, &admin)?);
+            machines.push(Machine::create(&root, host, &network, &admin, is_real)?);
+        }
+        if is_real {
+            let roots: Vec<&Path> = machines.iter().map(Machine::root).collect();
+            k3s::provide(&root, &k3s, &options.images, &roots)?;
         }
         let (fleet, secrets) = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
         deployer.move_in(ROOT)?;

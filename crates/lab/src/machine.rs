@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use fleet::Host;
 use remote::{Background, Cmd};
 
+use crate::cgroup::Scope;
 use crate::error::LabError;
 use crate::network::{BRIDGE, Plan};
-use crate::{cgroup, isolate, login, write};
+use crate::{cgroup, isolate, k3s, login, write};
 
 /// Files of this machine's /etc without which its /usr does not work. Nothing personal among them.
 const ETC: [&str; 9] = [
@@ -47,15 +48,24 @@ pub struct Machine {
     name: String,
     root: PathBuf,
     address: IpAddr,
+    /// Where what all machines share is mounted from, if it runs a real K3s.
+    shared: Option<PathBuf>,
 }
 
 impl Machine {
     /// Makes the machine's root file system, with a host key and a machine-id of its own.
-    pub(crate) fn create(lab: &Path, host: &Host, network: &Plan, admin: &str) -> Result<Self, LabError> {
+    pub(crate) fn create(
+        lab: &Path,
+        host: &Host,
+        network: &Plan,
+        admin: &str,
+        has_real_k3s: bool,
+    ) -> Result<Self, LabError> {
         let name = host.name.as_str();
         let root = lab.join("machines").join(name);
         base(&root, network).map_err(LabError::io(&root))?;
-        let machine = Self { name: name.to_owned(), address: network.address(name), root };
+        let shared = has_real_k3s.then(|| lab.to_owned());
+        let machine = Self { name: name.to_owned(), address: network.address(name), root, shared };
         let file = |path: &str, text: &str| write(&machine.root.join(path), text);
         file(BOOT.trim_start_matches('/'), BOOT_SCRIPT)?;
         let boot = machine.root.join(BOOT.trim_start_matches('/'));
@@ -76,7 +86,14 @@ impl Machine {
         link("/usr/lib/systemd/system/multi-user.target", "default.target")?;
         let wants = units.join("multi-user.target.wants");
         fs::create_dir(&wants).map_err(LabError::io(&wants))?;
-        for service in ["lab-network.service", "sshd.service"] {
+        let mut services = vec!["lab-network.service", "sshd.service"];
+        if has_real_k3s {
+            file("etc/systemd/system/lab-kubelet.service", k3s::UNIT)?;
+            // The kubelet copies it into pods, and has no other.
+            file("etc/resolv.conf", "")?;
+            services.push("lab-kubelet.service");
+        }
+        for service in services {
             link(&format!("../{service}"), &format!("multi-user.target.wants/{service}"))?;
         }
         for unit in MASKED {
@@ -149,12 +166,14 @@ impl Machine {
             .args(["-c", AGAIN, "sh"])
             .args(["--quiet", "--register=no", "--keep-unit", "--bind-ro=/usr"])
             .args(["--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe"])
+            .args(self.shared.iter().flat_map(|lab| k3s::nspawn_arguments(lab)))
             .arg(format!("--network-bridge={BRIDGE}"))
             .arg(format!("--machine={}", self.name))
             .arg("--directory")
             .arg(&self.root)
             .arg(BOOT);
-        Ok(cgroup::born_in(&self.group(), || nspawn.spawn(console))
+        let scope = if self.shared.is_some() { Scope::Controllers } else { Scope::Systemd };
+        Ok(cgroup::born_in(&self.group(), scope, || nspawn.spawn(console))
             .map_err(LabError::io("/sys/fs/cgroup"))??)
     }
 }

@@ -85,7 +85,7 @@ impl World {
     pub(crate) fn boot(scenario: Scenario, program: &Path) -> Result<Self> {
         let hosts = scenario.hosts();
         let repository = repository(scenario, &hosts)?;
-        let lab = Lab::boot(&repository, program, &|_| {})?;
+        let lab = Lab::boot(&repository, program, &lab::Options::default(), &|_| {})?;
         let script = lab.deployer().path(SCRIPT);
         fs::write(&script, BARE)?;
         Cmd::new("chmod").arg("+x").arg(&script).run()?;

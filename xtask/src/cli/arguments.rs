@@ -165,6 +165,12 @@ pub(crate) struct Rehearse {
     /// Install what the machines need first (Debian, as root)
     #[arg(long)]
     pub(crate) install: bool,
+    /// Run this K3s in place of the stand-in: a release's binary, or a program in a Nix store; several are several versions
+    #[arg(long, value_name = "FILE")]
+    pub(crate) k3s: Vec<PathBuf>,
+    /// Import an archive of container images on every machine; needs --k3s
+    #[arg(long, value_name = "FILE", requires = "k3s")]
+    pub(crate) image: Vec<PathBuf>,
     /// Stay in a shell on the deploying machine afterwards
     #[arg(long)]
     pub(crate) shell: bool,

@@ -32,15 +32,17 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
     let repository = Repository::find()?;
     repository.fleet()?;
+    options(args)?;
+    let has_k3s = !args.k3s.is_empty();
     if global.dry_run {
         let command = command(args).join(" ");
         would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
     if args.install {
-        lab::install(&[], &|line| eprintln!("{line}"))?;
+        lab::install(has_k3s, &[], &|line| eprintln!("{line}"))?;
     }
-    let missing = lab::missing();
+    let missing = lab::missing(has_k3s);
     if !missing.is_empty() {
         return Err(lab::LabError::Missing(missing.into_iter().map(str::to_owned).collect()).into());
     }
@@ -49,6 +51,26 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
         0 => Ok(()),
         code => Err(Failure::told(kind(code))),
     }
+}
+
+fn options(args: &Rehearse) -> Result<lab::Options> {
+    let k3s = args.k3s.iter().map(|file| lab::K3s::at(file)).collect::<std::result::Result<_, _>>()?;
+    if let Some(image) = args.image.iter().find(|image| !image.is_file()) {
+        return Err(Failure::new(Kind::Usage, format!("{} is no file", image.display())));
+    }
+    Ok(lab::Options { k3s, images: args.image.clone() })
+}
+
+/// What is real and what stands in.
+fn banner(options: &lab::Options) -> String {
+    if options.k3s.is_empty() {
+        return "the nixpkgs, nixos-rebuild and K3s in it are stand-ins".to_owned();
+    }
+    let versions: Vec<&str> = options.k3s.iter().map(lab::K3s::version).collect();
+    format!(
+        "K3s {} is real, as are containerd, runc and the CNI plugins; the nixpkgs and nixos-rebuild are stand-ins",
+        versions.join(", ")
+    )
 }
 
 fn command(args: &Rehearse) -> Vec<String> {
@@ -94,8 +116,9 @@ fn inside(global: &Global, args: &Rehearse) -> Result<()> {
     let repository = Repository::find()?;
     let say = |text: &str| eprintln!("{} {text}", style("rehearsal").magenta().for_stderr());
     say("throwaway machines, a network without a way out");
-    say("the nixpkgs, nixos-rebuild and K3s in it are stand-ins");
-    let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &say)?;
+    let options = options(args)?;
+    say(&banner(&options));
+    let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &options, &say)?;
     let names: Vec<&str> = lab.machines().iter().map(lab::Machine::name).collect();
     say(&format!("{} are up after {:.1} s\n", names.join(", "), start.elapsed().as_secs_f32()));
     placeholders(&lab)?;

@@ -27,7 +27,7 @@ pub(crate) fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
 /// The same with another repository, made in the lab's namespaces.
 pub(crate) fn enter_lab<R: AsRef<Path>>(test: &str, repository: impl FnOnce() -> R, body: impl FnOnce(&Lab)) {
     if lab::is_inside() {
-        let lab = Lab::boot(repository().as_ref(), Path::new(XTASK), &|_| {});
+        let lab = Lab::boot(repository().as_ref(), Path::new(XTASK), &lab::Options::default(), &|_| {});
         return body(&lab.unwrap_or_else(|error| panic!("{error}")));
     }
     let program = std::env::current_exe().expect("a test has a program");

@@ -125,6 +125,7 @@ in
 base
 // named
 // {
+  inherit linked;
   utillinux = base.util-linux;
   age = linked "age" [
     "age"

@@ -17,7 +17,10 @@ let
     in
     builders
     // import ./debian.nix { inherit lib builders; }
-    // import ./stand-ins.nix { inherit lib builders; }
+    // import ./stand-ins.nix {
+      inherit lib builders;
+      inherit (self) linked;
+    }
     // {
       inherit lib config system;
       formats = import ./formats.nix { inherit lib builders; };

@@ -1,7 +1,14 @@
-# What stands in for software that can't run on a rehearsal machine. Each says so where it shows.
-{ lib, builders }:
+# What stands in for software that can't run on a rehearsal machine. Each says so where it shows. With a real K3s its
+# containerd, runc and CNI plugins are Debian's.
+{
+  lib,
+  builders,
+  linked,
+}:
 let
   inherit (builders) runCommand;
+  rehearsal = import ./rehearsal.nix;
+  isReal = rehearsal.k3s != [ ];
 
   # The command that runs a stand-in written in Python. Its bytecode lies beside it: root's Python would write it into the
   # store, and with -B each start would compile it anew. -I and -S: nothing of the machine's but the standard library.
@@ -41,6 +48,38 @@ let
         chmod +x $out/bin/k3s
       '';
 
+  # A real K3s. NixOS' package brings what K3s and its kubelet call; here that is Debian's.
+  realPackage =
+    { version, program }:
+    runCommand "k3s-${version}"
+      {
+        pname = "k3s";
+        inherit version;
+        meta.mainProgram = "k3s";
+      }
+      ''
+        mkdir -p $out/bin
+        cat > $out/bin/k3s <<EOF
+        #!/bin/sh
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin:\$PATH exec ${program} "\$@"
+        EOF
+        chmod +x $out/bin/k3s
+      '';
+  # As nixpkgs names them: `k3s_1_35`, the newest of its minor version. Each also has its whole version, `k3s_1_35_4`.
+  attributes =
+    version:
+    let
+      numbers = lib.take 3 (lib.splitString "." (lib.head (lib.splitString "+" version)));
+    in
+    map (count: "k3s_" + lib.concatStringsSep "_" (lib.take count numbers)) [
+      2
+      3
+    ];
+  realPackages = builtins.foldl' (
+    packages: one:
+    packages // lib.genAttrs (attributes one.version ++ [ "k3s" ]) (_: realPackage one)
+  ) { } rehearsal.k3s;
+
   # A stand-in that does nothing but to exist under its name.
   inert = name: programs: runCommand name { } (
     ''
@@ -51,27 +90,44 @@ let
       chmod +x $out/bin/${program}
     '') programs
   );
-in
-rec {
-  inherit pythonStandIn;
 
   # As nixpkgs names them: one attribute a minor version, k3s the newest.
-  k3s_1_33 = k3sPackage "1.33.5+k3s1";
-  k3s_1_34 = k3sPackage "1.34.2+k3s1";
-  k3s_1_35 = k3sPackage "1.35.1+k3s1";
-  k3s = k3s_1_35;
+  standIns = rec {
+    k3s_1_33 = k3sPackage "1.33.5+k3s1";
+    k3s_1_34 = k3sPackage "1.34.2+k3s1";
+    k3s_1_35 = k3sPackage "1.35.1+k3s1";
+    k3s = k3s_1_35;
 
-  containerd = runCommand "containerd-2.2.0" { meta.mainProgram = "containerd"; } ''
-    mkdir -p $out/bin
-    { echo '#!/usr/bin/python3'; cat ${./containerd.py}; } > $out/bin/containerd
-    chmod +x $out/bin/containerd
-  '';
-  runc = inert "runc" [ "runc" ];
-  cni-plugins = inert "cni-plugins" [
-    "bridge"
-    "host-local"
-    "loopback"
-    "portmap"
-  ];
+    containerd = runCommand "containerd-2.2.0" { meta.mainProgram = "containerd"; } ''
+      mkdir -p $out/bin
+      { echo '#!/usr/bin/python3'; cat ${./containerd.py}; } > $out/bin/containerd
+      chmod +x $out/bin/containerd
+    '';
+    runc = inert "runc" [ "runc" ];
+    cni-plugins = inert "cni-plugins" [
+      "bridge"
+      "host-local"
+      "loopback"
+      "portmap"
+    ];
+  };
+in
+{
+  inherit pythonStandIn;
   tailscale = inert "tailscale" [ "tailscale" ];
 }
+// (
+  if isReal then
+    realPackages
+    // {
+      containerd = linked "containerd-debian" [
+        "containerd"
+        "containerd-shim-runc-v2"
+        "ctr"
+      ];
+      runc = linked "runc" [ "runc" ];
+      cni-plugins = runCommand "cni-plugins" { } "mkdir $out; ln -s /usr/lib/cni $out/bin";
+    }
+  else
+    standIns
+)

@@ -1,4 +1,5 @@
-# virtualisation.containerd: options, configuration and unit as in NixOS; the daemon is a stand-in.
+# virtualisation.containerd: options, configuration and unit as in NixOS; the daemon is a stand-in, or Debian's beside a real
+# K3s. That one is told what runc may not do in a container, and takes the rehearsal's images.
 {
   config,
   lib,
@@ -9,6 +10,7 @@ let
   inherit (lib) mkOption types;
   cfg = config.virtualisation.containerd;
   toml = pkgs.formats.toml { };
+  isReal = (import ../../pkgs/rehearsal.nix).k3s != [ ];
   configFile = if cfg.configFile == null then toml.generate "containerd.toml" cfg.settings else cfg.configFile;
 in
 {
@@ -39,7 +41,10 @@ in
       args.config = "${configFile}";
       settings = {
         version = 2;
-        plugins."io.containerd.grpc.v1.cri".cni.bin_dir = lib.mkOptionDefault "${pkgs.cni-plugins}/bin";
+        plugins."io.containerd.grpc.v1.cri" = {
+          cni.bin_dir = lib.mkOptionDefault "${pkgs.cni-plugins}/bin";
+        }
+        // lib.optionalAttrs isReal { restrict_oom_score_adj = true; };
       };
     };
     environment.systemPackages = [ pkgs.containerd ];
@@ -62,6 +67,11 @@ in
         ExecStart = "${pkgs.containerd}/bin/containerd ${
           lib.concatStringsSep " " (lib.mapAttrsToList (name: value: "--${name} ${value}") cfg.args)
         }";
+        ExecStartPost =
+          if isReal then
+            "/bin/sh -c 'for image in /opt/images/*.tar; do [ ! -e $$image ] || ctr -n k8s.io images import $$image; done'"
+          else
+            null;
         KillMode = "process";
         Type = "notify";
         Restart = "always";

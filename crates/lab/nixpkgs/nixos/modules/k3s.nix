@@ -1,7 +1,8 @@
 # services.k3s: options, warnings, assertions, flags and unit as in NixOS' rancher module; the package is
 # a stand-in. Kept exactly: the order of the flags, Type= by role, restarting for ever, and that nothing
 # bounds the start (TimeoutStartSec=0), because those decide how a deploy goes wrong.
-# Accepted without effect: manifests, charts and images, which need a real cluster.
+# Accepted without effect: manifests, charts and images. The package is a stand-in unless the rehearsal has a real K3s. Not of
+# NixOS: `rehearsal.kubeletArgs`, what a kubelet needs on a machine of the lab.
 {
   config,
   lib,
@@ -82,9 +83,20 @@ let
       "--kube-proxy-arg=config=${kubeConfig "k3s-kubeProxy-config" "kubeproxy.config.k8s.io/v1alpha1" "KubeProxyConfiguration" cfg.extraKubeProxyConfig}"
     ++ lib.optional cfg.clusterInit "--cluster-init"
     ++ lib.optional cfg.disableAgent "--disable-agent"
-    ++ lib.flatten cfg.extraFlags;
+    ++ lib.flatten cfg.extraFlags
+    ++ map (argument: "--kubelet-arg=${argument}") config.rehearsal.kubeletArgs;
+
+  rehearsal = import ../../pkgs/rehearsal.nix;
 in
 {
+  options.rehearsal.kubeletArgs = strings "Arguments for kubelets on machines of the lab." // {
+    # The tester's machine may swap, and its kernel's cgroups are what they are.
+    default =
+      lib.optional (rehearsal.k3s != [ ]) "fail-swap-on=false"
+      ++ lib.optional (
+        rehearsal.cgroupVersion == 1 && lib.versionAtLeast cfg.package.version "1.35"
+      ) "fail-cgroupv1=false";
+  };
   options.services.k3s = {
     enable = lib.mkEnableOption "k3s";
     package = lib.mkPackageOption pkgs "k3s" { };
