@@ -83,7 +83,7 @@ fn node(name: &str, ip: &str) -> NodeFacts {
         name: name.to_owned(),
         ready: Some("True".to_owned()),
         message: String::new(),
-        last_heartbeat: None,
+        renewed: None,
         addresses: vec![ip.parse().unwrap()],
         version: "v1.34.2+k3s1".to_owned(),
         labels: BTreeMap::new(),

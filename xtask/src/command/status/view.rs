@@ -2,7 +2,8 @@
 
 use fleet::{Fleet, Host, Role};
 use k3s::certificate::{self, Status};
-use k3s::node::Node;
+use k3s::node::{Node, Trouble};
+use k3s::unit::Unit;
 
 use super::drift::Drift;
 use super::survey::{Looked, Survey};
@@ -74,11 +75,15 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
         notes.push((Level::Notice, "cordoned".to_owned()));
     }
     notes.extend(looked.drift.as_ref().map(Drift::told));
-    let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node));
+    let unit = seen.ok().and_then(|seen| seen.unit.as_ref());
+    let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node, unit));
     if notes.is_empty() || (state.0 > Level::Good && notes.iter().all(|(level, _)| *level == Level::Good)) {
         let text = match node {
             None if host.role.is_some() => "its node is not known",
             Some(_) if state.0 == Level::Notice => "takes no new work",
+            Some(Some(node)) if state.0 == Level::Bad && node.is_ready() => {
+                "its node has not reported since its k3s started"
+            }
             Some(_) if state.0 == Level::Bad => "its node is not Ready",
             _ => "well",
         };
@@ -101,14 +106,15 @@ fn bad(text: &str) -> Vec<Told> {
     vec![(Level::Bad, text.to_owned())]
 }
 
-/// As the first server sees it; `None` where that could not be asked.
-fn node_state(node: Option<Option<&Node>>) -> Told {
-    match node {
-        None => (Level::Notice, "?".to_owned()),
-        Some(None) => (Level::Bad, "none".to_owned()),
-        Some(Some(node)) if !node.is_ready() => (Level::Bad, "NotReady".to_owned()),
-        Some(Some(node)) if node.cordoned => (Level::Notice, "cordoned".to_owned()),
-        Some(Some(_)) => (Level::Good, "Ready".to_owned()),
+/// As the first server sees it; `None` where that could not be asked. The gate and doctor judge by the same.
+fn node_state(node: Option<Option<&Node>>, unit: Option<&Unit>) -> Told {
+    let Some(node) = node else { return (Level::Notice, "?".to_owned()) };
+    match k3s::node::trouble(node, unit, None) {
+        Some(Trouble::Missing) => (Level::Bad, "none".to_owned()),
+        Some(Trouble::NotReady { .. }) => (Level::Bad, "NotReady".to_owned()),
+        Some(_) => (Level::Bad, "silent".to_owned()),
+        None if node.is_some_and(|node| node.cordoned) => (Level::Notice, "cordoned".to_owned()),
+        None => (Level::Good, "Ready".to_owned()),
     }
 }
 
