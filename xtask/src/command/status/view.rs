@@ -112,7 +112,7 @@ fn node_state(node: Option<Option<&Node>>, unit: Option<&Unit>) -> Told {
     match k3s::node::trouble(node, unit, None) {
         Some(Trouble::Missing) => (Level::Bad, "none".to_owned()),
         Some(Trouble::NotReady { .. }) => (Level::Bad, "NotReady".to_owned()),
-        Some(_) => (Level::Bad, "silent".to_owned()),
+        Some(_) => (Level::Bad, "stale".to_owned()),
         None if node.is_some_and(|node| node.cordoned) => (Level::Notice, "cordoned".to_owned()),
         None => (Level::Good, "Ready".to_owned()),
     }
