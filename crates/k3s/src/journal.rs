@@ -166,7 +166,7 @@ const PATTERNS: &[Pattern] = &[
         kind: Kind::Flag,
         words: &["flag provided but not defined"],
         cause: "K3s does not know a flag that it is given",
-        remedy: "look at services.k3s.extraFlags, and at what this version of K3s knows: k3s server --help",
+        remedy: "look at services.k3s.extraFlags, and at what this version of K3s knows: `k3s server --help`, `k3s agent --help`",
     },
     Pattern {
         kind: Kind::Flag,

@@ -10,6 +10,8 @@ use crate::start;
 pub const CANDIDATES: [&str; 2] = ["k3s.service", "k3s-agent.service"];
 /// The properties that [`parse`] reads.
 pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,ExecMainStartTimestamp,ExecStart,NRestarts";
+/// Where NixOS' containerd listens: not the socket of the one that K3s brings.
+const CONTAINERD: &str = "/run/containerd/containerd.sock";
 /// How `systemctl show` is to write times: in microseconds, since a kubelet's last report and the start of the next K3s may
 /// lie in one second.
 pub const TIMESTAMP: &str = "--timestamp=us+utc";
@@ -31,6 +33,8 @@ pub struct Unit {
     pub started: Option<SystemTime>,
     /// The name of the package that it starts: `k3s-1.34.2+k3s1`. `None` where that is no path of a Nix store.
     pub package: Option<String>,
+    /// It is given the socket of the host's own containerd.
+    pub needs_containerd: bool,
     /// How often systemd started it again by itself since somebody last started it.
     pub restarts: u32,
 }
@@ -74,7 +78,8 @@ fn block(text: &str) -> (Unit, bool) {
             "ActiveEnterTimestamp" => unit.since = timestamp(value),
             "ExecMainStartTimestamp" => unit.started = timestamp(value),
             "ExecStart" => {
-                unit.package = value.split_once("path=").and_then(|(_, path)| start::package(path))
+                unit.package = value.split_once("path=").and_then(|(_, path)| start::package(path));
+                unit.needs_containerd = value.contains(CONTAINERD);
             }
             "NRestarts" => unit.restarts = value.parse().unwrap_or_default(),
             _ => {}

@@ -96,9 +96,11 @@ pub(crate) fn explain(
     let hosts: Vec<&Host> = fleet.hosts.get(name).into_iter().chain(server).collect();
     let facts = look(repository, fleet, asker, &hosts).ok()?;
     let examination = examine(fleet, &facts);
-    let mut errors = examination.findings.into_iter().filter(|it| it.cause.entry().weight == Weight::Error);
+    // What the run itself brings about, until it has ended.
+    let is_ours = |cause: Cause| matches!(cause, Cause::RollbackArmed | Cause::BootDiffers);
+    let is_cause = |it: &Finding| it.cause.entry().weight == Weight::Error && !is_ours(it.cause);
     let is_its = |finding: &Finding| finding.host.as_ref() == Some(name);
-    let found = errors.by_ref().collect::<Vec<_>>();
+    let found: Vec<Finding> = examination.findings.into_iter().filter(is_cause).collect();
     let first = found.iter().find(|it| is_its(it)).or_else(|| found.first())?;
     let place =
         first.host.as_ref().filter(|host| *host != name).map_or(String::new(), |host| format!("{host}: "));

@@ -204,6 +204,12 @@ impl Run<'_> {
         let unit = health.unit.as_ref();
         let state = unit.map_or_else(String::new, Unit::state);
         look.saw(unit.map_or("k3s", |unit| &unit.id), &state, unit_finding(name, unit));
+        // A kubelet notices only after some time that its containerd is gone, and its node is Ready until then.
+        if unit.is_some_and(|unit| unit.needs_containerd) {
+            let finding = (!health.has_containerd).then(|| no_containerd(name));
+            look.has_failed |= finding.is_some();
+            look.saw("containerd", "runs", finding);
+        }
         let node = match unit.filter(|unit| unit.is_active()) {
             Some(unit) => self.look_at_cluster(host, session, unit, health.clock, &mut look)?,
             None => {
@@ -330,6 +336,14 @@ fn look_at_system(
     };
     look.saw("failed units", "", Some(finding));
     Ok(())
+}
+
+fn no_containerd(name: &HostName) -> Finding {
+    let hint = format!("virtualisation.containerd.enable = true; on {name}: systemctl status containerd");
+    Finding {
+        is_cause: true,
+        ..Finding::new("containerd.service is not running, and K3s uses its socket").hint(hint)
+    }
 }
 
 /// A kubelet that is well once, in a K3s that ends a moment later and is started again, is not well.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use fleet::{HostName, Role};
-use k3s::node::Node;
+use k3s::node::{self, Node};
 use k3s::quorum::{self, Member};
+use k3s::unit::Unit;
 use pipeline::Outcome;
 use remote::ssh::Session;
 
@@ -19,7 +20,8 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// How another server is.
 enum Seen {
-    Well,
+    /// With its K3s unit, by which its Node is judged.
+    Well(Unit),
     /// K3s never ran there.
     New,
     /// What of it, as the rest of a sentence.
@@ -41,7 +43,7 @@ impl Run<'_> {
             if remote::interrupted() {
                 return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
             }
-            let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well));
+            let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well(_)));
             let nodes = knows.map(|(other, _)| self.ask(other, cluster::nodes)).transpose()?;
             self.refuse_second_cluster(name, nodes.as_deref())?;
             let is_down = seen.iter().any(|(_, seen)| matches!(seen, Seen::Trouble(_)));
@@ -85,13 +87,21 @@ impl Run<'_> {
             }
             return members;
         };
+        let unit_of = |other: &str| {
+            seen.iter().find(|(name, _)| name.as_str() == other).and_then(|(_, seen)| match seen {
+                Seen::Well(unit) => Some(unit),
+                _ => None,
+            })
+        };
         let member = |node: &Node| {
             let unwell = node.etcd.as_ref().filter(|etcd| !etcd.is_well);
+            let trouble = unit_of(&node.name).and_then(|unit| node::trouble(Some(node), Some(unit), None));
             Member {
                 name: node.name.clone(),
                 votes: node.etcd.as_ref().is_none_or(|etcd| etcd.votes),
                 trouble: trouble_of(&node.name)
-                    .or_else(|| unwell.map(|etcd| format!("is not well in etcd: {}", etcd.message))),
+                    .or_else(|| unwell.map(|etcd| format!("is not well in etcd: {}", etcd.message)))
+                    .or_else(|| trouble.map(|trouble| format!("is not well: {trouble}"))),
             }
         };
         nodes.iter().filter(|node| node.has_etcd()).map(member).collect()
@@ -126,15 +136,14 @@ fn see(session: &Session) -> Result<Seen> {
     if !ran(session)? {
         return Ok(Seen::New);
     }
-    match host::k3s_unit(session)? {
-        None => return Ok(Seen::Trouble("has no k3s unit".to_owned())),
-        Some(unit) if !unit.is_active() => {
-            return Ok(Seen::Trouble(format!("is down: {} is {}", unit.id, unit.state())));
-        }
-        Some(_) => {}
+    let Some(unit) = host::k3s_unit(session)? else {
+        return Ok(Seen::Trouble("has no k3s unit".to_owned()));
+    };
+    if !unit.is_active() {
+        return Ok(Seen::Trouble(format!("is down: {} is {}", unit.id, unit.state())));
     }
     let found = finding::readyz_finding(session)?;
-    Ok(found.map_or(Seen::Well, |finding| Seen::Trouble(format!("is not well: {}", finding.what))))
+    Ok(found.map_or(Seen::Well(unit), |finding| Seen::Trouble(format!("is not well: {}", finding.what))))
 }
 
 fn refusal(name: &HostName, seen: &[(HostName, Seen)], mut lines: Vec<String>) -> Failure {
