@@ -86,6 +86,9 @@ impl Lab {
         prepare_root()?;
         let root = PathBuf::from(ROOT);
         let fleet = repository::load_fleet(repository)?;
+        if is_real {
+            k3s::require_inotify(fleet.hosts.len())?;
+        }
         let network = network::Plan::new(&fleet)?;
         network.set_up()?;
         on_step("copying the repository, with keys made for the rehearsal");

@@ -106,7 +106,7 @@ pub(crate) fn explain(
         first.host.as_ref().filter(|host| *host != name).map_or(String::new(), |host| format!("{host}: "));
     let value = first.value.as_ref().map_or(String::new(), |value| format!(" ({value})"));
     let finding = crate::run::Finding::new(format!("{place}{}{value}", first.cause.entry().what));
-    Some(crate::run::Finding { evidence: first.evidence.clone(), ..finding.hint(first.remedy.clone()) })
+    Some(finding.evidence(first.evidence.clone()).hint(first.remedy.clone()))
 }
 
 /// Is its node as it should be? Then the journal's older lines are history.

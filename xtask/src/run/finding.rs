@@ -15,16 +15,25 @@ use crate::failure::Result;
 
 /// What is not well: what, in words, and what to do.
 pub(crate) struct Finding {
-    pub(crate) what: String,
-    pub(crate) evidence: Vec<String>,
-    pub(crate) hint: Option<String>,
+    pub(super) what: String,
+    pub(super) evidence: Vec<String>,
+    pub(super) hint: Option<String>,
     /// Nothing else brought it about: nobody has to look for a cause.
-    pub(crate) is_cause: bool,
+    pub(super) is_cause: bool,
+    /// The host is well as it is: what is wrong shows only later.
+    pub(super) is_latent: bool,
 }
 
 impl Finding {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), evidence: Vec::new(), hint: None, is_cause: false }
+        Self { what: what.into(), evidence: Vec::new(), hint: None, is_cause: false, is_latent: false }
+    }
+
+    /// Of a token, on an agent whose node is well: it logs in with its kubelet's certificate, and with its token only where
+    /// that is missing or refused.
+    pub(super) fn of_joined(self) -> Self {
+        let what = format!("has joined, and a first join would be refused: {}", self.what);
+        Self { what, is_latent: true, ..self }
     }
 
     /// What K3s' own words mean.
@@ -34,7 +43,12 @@ impl Finding {
             evidence: vec![told.evidence],
             hint: Some(told.remedy.to_owned()),
             is_cause: true,
+            is_latent: false,
         }
+    }
+
+    pub(crate) fn evidence(self, evidence: Vec<String>) -> Self {
+        Self { evidence, ..self }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
@@ -59,7 +73,10 @@ pub(super) fn token_finding(
         return Ok(None);
     }
     let what = format!("its token is not the agent token of {}", server.name());
-    Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
+    Ok(Some(
+        Finding { is_cause: true, ..Finding::new(what) }
+            .hint(format!("cargo xtask deploy {name} copies it again")),
+    ))
 }
 
 /// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started

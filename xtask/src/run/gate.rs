@@ -118,7 +118,9 @@ impl Run<'_> {
                     failed_since = look.has_failed.then(|| failed_since.unwrap_or_else(Instant::now));
                     let has_failed_for_good = failed_for.is_some_and(|it| it >= FAILED_FOR);
                     let certain = look.certain().filter(|told| self.is_cause(told));
-                    if late || has_failed_for_good || certain.is_some() {
+                    // It stays as it is, whoever waits.
+                    let is_latent = !self.is_rotating() && look.findings.iter().all(|it| it.is_latent);
+                    if late || has_failed_for_good || is_latent || certain.is_some() {
                         look.tell(progress);
                         return Err(self.not_well(name, look, start.elapsed()));
                     }
@@ -156,7 +158,10 @@ impl Run<'_> {
         let cause = self.cause(name, &look);
         let mut findings = look.findings;
         let first = cause.unwrap_or_else(|| findings.remove(0));
-        let message = format!("{name} is not well{waited}: {}", first.what);
+        let message = match first.is_latent {
+            true => format!("{name} {}", first.what),
+            false => format!("{name} is not well{waited}: {}", first.what),
+        };
         let more = findings.into_iter().map(|finding| format!("also: {}", finding.what));
         let tail: Vec<String> = first.evidence.into_iter().chain(more).collect();
         let hint = first.hint.unwrap_or_else(|| format!("on {name}: systemctl --failed; journalctl -u k3s"));
@@ -241,8 +246,14 @@ impl Run<'_> {
         if host.role == Some(Role::Server) {
             look.saw("API server", "/readyz says ok", readyz_finding(session)?);
         }
-        self.look_at_token((host, session), &asked, look)?;
-        let node = match node_finding(host, unit, &asked)? {
+        self.look_at_servers_token((host, session), &asked, look)?;
+        let node = node_finding(host, unit, &asked)?;
+        if host.role == Some(Role::Agent) {
+            let finding = token_finding(name, session, AGENT_SECRET, &asked)?;
+            let finding = if node.is_ok() { finding.map(Finding::of_joined) } else { finding };
+            look.saw("agent token", &format!("that of {}", asked.name()), finding);
+        }
+        let node = match node {
             Ok(node) => node,
             Err(finding) => {
                 look.saw("node", "", Some(finding));
@@ -260,24 +271,22 @@ impl Run<'_> {
         Ok(Some(node))
     }
 
-    /// What K3s would start with again, and what the host logs in with.
-    fn look_at_token(
+    /// What K3s would start with again, and what it gives to agents.
+    fn look_at_servers_token(
         &self,
         (host, session): (&Host, &Session),
         asked: &Session,
         look: &mut Look,
     ) -> Result<()> {
-        let name = &host.name;
-        if host.role == Some(Role::Server) && !self.is_rotating() {
-            let well = "its secret and its datastore have the same";
-            look.saw("server token", well, server_token_finding(session)?);
+        if host.role != Some(Role::Server) || self.is_rotating() {
+            return Ok(());
         }
-        let well = format!("that of {}", asked.name());
-        if host.role == Some(Role::Agent) {
-            look.saw("agent token", &well, token_finding(name, session, AGENT_SECRET, asked)?);
-        } else if self.has_several_servers() && !self.is_rotating() {
+        let well = "its secret and its datastore have the same";
+        look.saw("server token", well, server_token_finding(session)?);
+        if self.has_several_servers() {
             // K3s lets a server join with another one, and it would accept other agents than the rest.
-            look.saw("agent token", &well, token_finding(name, session, k3s::AGENT_TOKEN, asked)?);
+            let finding = token_finding(&host.name, session, k3s::AGENT_TOKEN, asked)?;
+            look.saw("agent token", &format!("that of {}", asked.name()), finding);
         }
         Ok(())
     }
@@ -333,6 +342,7 @@ fn look_at_system(
         hint: Some(format!("on {name}: journalctl -u {first}")),
         // K3s has its own rules, and so has what it cannot do without.
         is_cause: !new.iter().any(|unit| is_k3s(unit) || *unit == "containerd.service"),
+        is_latent: false,
     };
     look.saw("failed units", "", Some(finding));
     Ok(())

@@ -170,7 +170,8 @@ impl Run<'_> {
         match remote::shielded(|| self.go_back(name, &armed, &|line| progress.line(line))) {
             Ok(()) => {
                 let note = format!("rolled back: {name} runs {} again", short(&armed.old));
-                failure.also(format!("{note}{}", self.after_going_back(name, &armed.old, progress)))
+                let now = remote::shielded(|| self.after_going_back(name, &armed.old, progress));
+                failure.also(format!("{note}{now}"))
             }
             Err(problem) => {
                 let kind = if problem.kind == Kind::Unknown { Kind::Unknown } else { failure.kind };
@@ -199,7 +200,7 @@ impl Run<'_> {
                 },
                 Err(failure) => format!(", and could not be looked at: {failure}"),
             };
-            if start.elapsed() > self.patience.min(WELL_AGAIN) || remote::interrupted() {
+            if start.elapsed() > WELL_AGAIN {
                 return trouble;
             }
             progress.line(&format!("{name} is back{trouble}"));
