@@ -88,7 +88,12 @@ pub(crate) fn sorted(programs: &[K3s]) -> Result<Vec<K3s>, LabError> {
 
 /// Mounts programs and images below `lab`, which the machines mount from there. The program of a Nix store goes into the
 /// store of each of `roots`, with all that it refers to.
-pub(crate) fn provide(lab: &Path, k3s: &[K3s], images: &[PathBuf], roots: &[&Path]) -> Result<(), LabError> {
+pub(crate) fn provide(
+    lab: &Path,
+    k3s: &[K3s],
+    images: &[PathBuf],
+    roots: &[PathBuf],
+) -> Result<(), LabError> {
     for one in k3s {
         let place = below(lab, PROGRAMS).join(&one.version).join("k3s");
         if one.program.starts_with(STORE) {

@@ -171,6 +171,9 @@ pub(crate) struct Rehearse {
     /// Import an archive of container images on every machine; needs --k3s
     #[arg(long, value_name = "FILE", requires = "k3s")]
     pub(crate) image: Vec<PathBuf>,
+    /// Take the system of this folder, a Debian, for the machines in place of this machine's; `--install` makes it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Open a shell on the deploying machine afterwards, or run a script there that comes on standard input
     ///
     /// `cargo xtask …`, `ssh maia` and `kubectl` work there. The script is run by bash, also if the command failed. The exit code is

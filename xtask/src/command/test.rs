@@ -93,7 +93,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     }
     events::refuse(global, "what the tests say is")?;
     if args.install {
-        lab::install(false, &PACKAGES, &|line| eprintln!("{line}"))?;
+        lab::install(&lab::System::new(None)?, false, &PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;
         install_from_registries(root)?;
     }

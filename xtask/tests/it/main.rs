@@ -15,6 +15,7 @@ mod lab;
 mod leaks;
 mod lifecycle;
 mod node;
+mod other_system;
 mod placement;
 mod reboot;
 mod refusals;
