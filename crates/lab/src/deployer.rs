@@ -14,6 +14,7 @@ use crate::error::LabError;
 use crate::k3s::SHARED;
 use crate::machine::{base, generate_key};
 use crate::network::Plan;
+use crate::store;
 use crate::system::{self, System};
 
 /// The repository's copy, inside.
@@ -47,6 +48,7 @@ impl Deployer {
         copy(&stand_ins.join("nixpkgs"), "opt/nixpkgs")?;
         copy(&stand_ins.join("agenix"), "opt/agenix")?;
         copy(&stand_ins.join("stand-ins"), "opt/bin")?;
+        store::copy_own_libraries(root)?;
         fs::copy(program, root.join(XTASK.trim_start_matches('/'))).map_err(LabError::io(program))?;
         crate::write(&root.join("root/.gitconfig"), GIT_CONFIG)?;
         Ok(deployer)
@@ -80,20 +82,12 @@ impl Deployer {
         if shared.exists() {
             mount(&["--rbind", &shared.display().to_string()], &inside(lab).join(SHARED))?;
         }
+        require_that_it_runs(system, &root)?;
         Cmd::new("pivot_root").arg(&root).arg(inside(OLD)).run()?;
         std::env::set_current_dir("/").map_err(LabError::io("/"))?;
         Cmd::new("umount").args(["--lazy", OLD]).run()?;
         self.root = PathBuf::from("/");
-        self.require_that_it_runs(system)
-    }
-
-    /// The tool was built for this machine's C library, and a folder may have an older one.
-    fn require_that_it_runs(&self, system: &System) -> Result<(), LabError> {
-        let refused = |error: RunError| {
-            let said = error.tail().first().cloned();
-            LabError::Program { root: system.root().to_owned(), why: said.unwrap_or(error.to_string()) }
-        };
-        self.command(XTASK).arg("--version").run().map(drop).map_err(refused)
+        Ok(())
     }
 
     /// The repository's copy, as this process sees it.
@@ -135,6 +129,15 @@ impl Deployer {
     pub fn xtask(&self) -> Cmd {
         self.command(XTASK).args(OVERRIDES)
     }
+}
+
+/// The tool was built for this machine's C library, and a folder may have an older one.
+fn require_that_it_runs(system: &System, root: &Path) -> Result<(), LabError> {
+    let refused = |error: RunError| {
+        let said = error.tail().first().cloned();
+        LabError::Program { root: system.root().to_owned(), why: said.unwrap_or(error.to_string()) }
+    };
+    Cmd::new("chroot").arg(root).args([XTASK, "--version"]).run().map(drop).map_err(refused)
 }
 
 /// Where the tool's programs are: the stand-ins, and those of the system.

@@ -29,7 +29,7 @@ pub enum LabError {
     #[error("debootstrap is not installed")]
     NoDebootstrap,
     /// Not a Debian, or not root.
-    #[error("the packages cannot be installed here: {0}")]
+    #[error("the packages cannot be installed: {0}")]
     Install(String),
     /// A program that was given as K3s.
     #[error("{path} is no K3s: {why}")]
@@ -99,7 +99,7 @@ impl LabError {
             }
             Self::Missing(_) => Some("`cargo xtask rehearse --install` installs it on Debian".to_owned()),
             Self::MissingIn { .. } => Some("`--install` installs it there".to_owned()),
-            Self::NotASystem { .. } => Some("`--install` makes a Debian of a folder that is empty or not there".to_owned()),
+            Self::NotASystem { .. } => Some("`cargo xtask rehearse --install` makes a Debian of a folder that is empty or not there, by debootstrap".to_owned()),
             Self::NoDebootstrap => Some(
                 "Debian, Fedora, Arch and nixpkgs have it under this name; or give a Debian that is there already: --root DIR".to_owned(),
             ),

@@ -24,6 +24,7 @@ mod network;
 mod packages;
 mod repository;
 mod shell;
+mod store;
 mod system;
 
 use std::io;

@@ -101,7 +101,7 @@ pub fn install(
     if missing.is_empty() {
         return Ok(());
     }
-    if !system.has("apt-get") {
+    if !system.has_apt() {
         return Err(LabError::Install("there is no apt-get".to_owned()));
     }
     if !remote::is_root() {

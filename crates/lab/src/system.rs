@@ -15,7 +15,8 @@ use crate::error::LabError;
 
 /// What runs before the deployer's root is ours, and the package that has it on most systems. `git` reads the user's repository, which
 /// is gone from then on.
-pub(crate) const OUTSIDE: [(&str, &str); 6] = [
+pub(crate) const OUTSIDE: [(&str, &str); 7] = [
+    ("coreutils", "chroot"),
     ("coreutils", "cp"),
     ("git", "git"),
     ("util-linux", "mount"),
@@ -65,6 +66,11 @@ impl System {
         }
     }
 
+    /// Can packages be installed into it?
+    pub fn has_apt(&self) -> bool {
+        self.has("apt-get")
+    }
+
     /// Is it this machine's?
     pub(crate) fn is_here(&self) -> bool {
         self.root == Path::new("/")
@@ -88,8 +94,10 @@ impl System {
         if self.is_here() {
             return Cmd::new(program);
         }
-        let chroot = Cmd::new("chroot").arg(&self.root).arg(program);
-        chroot.env("PATH", path_with()).label(program)
+        // Mounts of its own go with it.
+        let enter = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
+        let cmd = Cmd::new("unshare").args(["--mount", "sh", "-c", enter]).arg(&self.root).arg(program);
+        cmd.env("PATH", path_with()).label(program)
     }
 
     fn inside(&self, path: &Path) -> PathBuf {

@@ -46,7 +46,13 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
         would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
-    let root = root(args, &repository);
+    let root = root(args, &repository)?;
+    if let (None, Some(own)) = (&args.root, root.as_ref().filter(|own| !args.install && !own.exists())) {
+        let message =
+            format!("there is no apt-get here, and no Debian for the machines in {}", own.display());
+        let hint = "`cargo xtask rehearse --install` makes it by debootstrap; --root DIR names another one";
+        return Err(Failure::configuration(message).hint(hint.to_owned()));
+    }
     let tell = |line: &str| eprintln!("{line}");
     if let (true, Some(root)) = (args.install, &root) {
         lab::make_system(root, &tell)?;
@@ -63,10 +69,10 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
 }
 
-/// The folder whose system the machines have. A machine that is no Debian has one of its own, which `--install` makes.
-fn root(args: &Rehearse, repository: &Repository) -> Option<PathBuf> {
-    let own = || remote::find("apt-get").is_none().then(|| repository.root().join(OWN_SYSTEM));
-    args.root.clone().or_else(own)
+/// The folder whose system the machines have. For a machine that is no Debian `--install` makes one.
+fn root(args: &Rehearse, repository: &Repository) -> Result<Option<PathBuf>> {
+    let is_debian = System::new(None)?.has_apt();
+    Ok(args.root.clone().or_else(|| (!is_debian).then(|| repository.root().join(OWN_SYSTEM))))
 }
 
 fn options(args: &Rehearse, repository: &Repository) -> Result<lab::Options> {
@@ -74,7 +80,7 @@ fn options(args: &Rehearse, repository: &Repository) -> Result<lab::Options> {
     if let Some(image) = args.image.iter().find(|image| !image.is_file()) {
         return Err(Failure::new(Kind::Usage, format!("{} is no file", image.display())));
     }
-    Ok(lab::Options { k3s, images: args.image.clone(), root: root(args, repository) })
+    Ok(lab::Options { k3s, images: args.image.clone(), root: root(args, repository)? })
 }
 
 /// What is real and what stands in.

@@ -21,6 +21,7 @@ mod reboot;
 mod refusals;
 mod report;
 mod rollback;
+mod root;
 mod screens;
 mod secrets;
 mod shell;
