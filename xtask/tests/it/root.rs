@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
 
-use crate::support::{Answer, Clone, XTASK, refused, run, run_fed};
+use crate::support::{Answer, Clone, XTASK, refused, repository, run, run_fed};
 
 /// A folder whose system is this machine's by links, but for one file, by which one sees whose it is.
 fn of_links(clone: &Clone) -> PathBuf {
@@ -212,4 +212,15 @@ fn a_machine_that_is_no_debian_has_one_in_target() {
         hint: its C library may be older than the one that this program was built with: take a newer system
     "#]],
     );
+}
+
+#[test]
+fn tests_that_need_such_a_folder_are_left_out_where_none_is_named() {
+    let said = |folder: &str| {
+        let answer = run(&[XTASK, "test", "--dry-run"], repository(), &[("XTASK_TEST_ROOT", folder)]);
+        answer.expect(0).stdout
+    };
+    assert!(said("").contains("would run tests: cargo test --workspace --lib --bins --tests -- --skip"));
+    assert!(said("").contains("--skip other_system::"));
+    assert!(!said("/srv/trixie").contains("other_system::"));
 }
