@@ -1,6 +1,7 @@
 //! `test`: everything that CI runs, in the order in which it fails fastest.
 
 use std::path::Path;
+use std::time::Duration;
 
 use console::style;
 
@@ -8,11 +9,23 @@ use crate::cli::{Global, Test};
 use crate::events::{self, would};
 use crate::failure::{Failure, Kind, Result};
 
+/// They are built already.
+const LISTED: Duration = Duration::from_secs(60);
+
 /// One check: what it is called, its command line, extra environment.
 struct Check {
     name: &'static str,
     argv: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
+}
+
+impl Check {
+    /// Tests that need a real K3s are left out where none is named: they would pass, and have looked at nothing.
+    fn argv(&self, has_k3s: bool) -> Vec<&'static str> {
+        let is_tests = self.argv.starts_with(&["cargo", "test"]);
+        let more: &[_] = if is_tests && !has_k3s { &WITHOUT_REAL } else { &[] };
+        [self.argv, more].concat()
+    }
 }
 
 /// What the tests use beyond the lab's packages.
@@ -83,28 +96,48 @@ const CHECKS: [Check; 5] = [
     },
 ];
 
+/// Names the K3s that tests about K3s run on beside the stand-in; the tests read it, too.
+const K3S: &str = "XTASK_TEST_K3S";
+/// What tests on a real K3s have in their paths, and for cargo test: none of them.
+const REAL: &str = "real::";
+const WITHOUT_REAL: [&str; 3] = ["--", "--skip", REAL];
+
 pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
+    let has_k3s = std::env::var_os(K3S).is_some_and(|value| !value.is_empty());
     if global.dry_run {
         for check in &CHECKS {
-            would(global, &format!("run {}: {}", check.name, check.argv.join(" ")));
+            would(global, &format!("run {}: {}", check.name, check.argv(has_k3s).join(" ")));
         }
         return Ok(());
     }
     events::refuse(global, "what the tests say is")?;
     if args.install {
-        lab::install(false, &PACKAGES, &|line| eprintln!("{line}"))?;
+        lab::install(has_k3s, &PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;
         install_from_registries(root)?;
     }
     for check in &CHECKS {
         say!("{} {}", style("test").cyan().bold(), check.name);
-        remote::dev::run_visibly(root, check.argv, check.env).map_err(|error| {
+        remote::dev::run_visibly(root, &check.argv(has_k3s), check.env).map_err(|error| {
             Failure::new(Kind::Verification, format!("{}: {error}", check.name))
                 .hint("`cargo xtask test --install` installs what the tests need".to_owned())
         })?;
     }
+    if !has_k3s {
+        let count = count_real(root)?;
+        say!("{count} tests need a real K3s and were left out: {K3S}=FILE runs them");
+    }
     Ok(())
+}
+
+/// The tests that need a real K3s, as cargo lists them.
+fn count_real(root: &Path) -> Result<usize> {
+    let list = ["test", "--quiet", "--package", "xtask", "--test", "it", "--", "--list", REAL];
+    let listed = remote::Cmd::new("cargo").args(list).dir(root).timeout(LISTED).run();
+    let listed = listed
+        .map_err(|error| Failure::new(Kind::Unforeseen, format!("failed to list the tests: {error}")))?;
+    Ok(listed.text().lines().filter(|line| line.ends_with(": test")).count())
 }
 
 /// Installs rage, unless this very version is there.
