@@ -89,8 +89,12 @@ const CHECKS: [Check; 5] = [
 
 /// Tests that need what not every machine has: the variable that names it, what their paths contain, what they need. Without it
 /// they would pass, and have looked at nothing: they are left out, and counted.
-const NEEDY: [Needy; 1] =
-    [Needy { variable: "XTASK_TEST_ROOT", path: "other_system::", need: "the system of a folder" }];
+const NEEDY: [Needy; 2] = [
+    Needy { variable: K3S, path: "real::", need: "a real K3s" },
+    Needy { variable: "XTASK_TEST_ROOT", path: "other_system::", need: "the system of a folder" },
+];
+/// Names the K3s that tests about K3s run on beside the stand-in.
+const K3S: &str = "XTASK_TEST_K3S";
 
 struct Needy {
     variable: &'static str,
@@ -99,8 +103,8 @@ struct Needy {
 }
 
 impl Needy {
-    fn is_left_out(&self) -> bool {
-        std::env::var_os(self.variable).is_none_or(|value| value.is_empty())
+    fn is_there(&self) -> bool {
+        std::env::var_os(self.variable).is_some_and(|value| !value.is_empty())
     }
 
     /// As cargo lists them.
@@ -116,7 +120,7 @@ impl Needy {
 impl Check {
     /// `cargo test` is told which tests to leave out.
     fn whole_argv(&self) -> Vec<&'static str> {
-        let needy = NEEDY.iter().filter(|needy| needy.is_left_out());
+        let needy = NEEDY.iter().filter(|needy| !needy.is_there());
         let skips: Vec<&str> = needy.flat_map(|needy| ["--skip", needy.path]).collect();
         if skips.is_empty() || !self.argv.starts_with(&["cargo", "test"]) {
             return self.argv.to_vec();
@@ -135,7 +139,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     }
     events::refuse(global, "what the tests say is")?;
     if args.install {
-        lab::install(&lab::System::new(None)?, false, &PACKAGES, &|line| eprintln!("{line}"))?;
+        lab::install(&lab::System::new(None)?, NEEDY[0].is_there(), &PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;
         install_from_registries(root)?;
     }
@@ -146,7 +150,7 @@ pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
                 .hint("`cargo xtask test --install` installs what the tests need".to_owned())
         })?;
     }
-    for needy in NEEDY.iter().filter(|needy| needy.is_left_out()) {
+    for needy in NEEDY.iter().filter(|needy| !needy.is_there()) {
         let count = needy.count(root)?;
         say!("{count} tests need {} and were left out: {}=… runs them", needy.need, needy.variable);
     }

@@ -17,6 +17,7 @@ mod lab;
 mod leaks;
 mod lifecycle;
 mod node;
+mod observations;
 mod other_system;
 mod placement;
 mod reboot;

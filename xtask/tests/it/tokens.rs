@@ -1,16 +1,18 @@
 //! The two K3s tokens: made, copied from the server, compared with what the nodes hold and the server accepts.
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::leaks::Watch;
-use crate::support::{Clone, in_lab, on, xtask};
+use crate::support::{Clone, on, xtask};
 
 const SERVER_TOKEN: &str = "secrets/k3s-server-token.age";
 const AGENT_TOKEN: &str = "secrets/k3s-agent-token.age";
 /// Restarts K3s on maia and does not wait until it has joined, which it will not.
 const RESTART: &str = "systemctl restart k3s.service";
 
-#[test]
-fn tokens_are_copied_compared_and_tried() {
-    in_lab("tokens::tokens_are_copied_compared_and_tried", |lab| {
+each_k3s!(tokens_are_copied_compared_and_tried);
+
+fn tokens_are_copied_compared_and_tried(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let watch = Watch::start();
         let well = xtask(lab, &["token", "check"]).expect(0);
