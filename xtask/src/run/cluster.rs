@@ -99,7 +99,7 @@ impl Run<'_> {
 pub(super) const NODES: [&str; 6] = ["k3s", "kubectl", "get", "nodes", "--output", "json"];
 pub(super) const READYZ: [&str; 5] = ["k3s", "kubectl", "get", "--raw", "/readyz"];
 
-pub(super) fn nodes(session: &Session) -> Result<Vec<Node>> {
+pub(crate) fn nodes(session: &Session) -> Result<Vec<Node>> {
     let list = session.run_within(API_TIMEOUT, NODES)?.stdout;
     read(&list)
 }
