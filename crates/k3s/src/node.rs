@@ -222,10 +222,9 @@ mod tests {
         assert_eq!((nodes[0].has_etcd(), &nodes[0].etcd), (false, &None));
         assert!(nodes[1].has_etcd() && nodes[1].cordoned);
         assert!(nodes[1].etcd.as_ref().is_some_and(|etcd| !etcd.votes && !etcd.is_well));
-        let unknown = std::str::from_utf8(json).unwrap().replace(
-            r#""EtcdIsVoter","status":"False""#,
-            r#""EtcdIsVoter","status":"Unknown""#,
-        );
+        let unknown = std::str::from_utf8(json)
+            .unwrap()
+            .replace(r#""EtcdIsVoter","status":"False""#, r#""EtcdIsVoter","status":"Unknown""#);
         assert_eq!(parse_list(unknown.as_bytes()).unwrap()[1].etcd, None);
         assert_eq!((nodes[1].taints[0].key.as_str(), nodes[1].taints[0].value.as_str()), ("k", ""));
         assert!(parse_list(b"{}").is_err());

@@ -141,10 +141,7 @@ mod tests {
         );
         assert!(told("ocean", "ocean reef~").starts_with("refused: reef may or may not vote"));
         // Enough are known.
-        assert_eq!(
-            told("ocean", "ocean reef atoll cove~"),
-            "2 of 3 voting members remain, 2 are needed"
-        );
+        assert_eq!(told("ocean", "ocean reef atoll cove~"), "2 of 3 voting members remain, 2 are needed");
         // It is none of them, so nothing is lost.
         assert_eq!(told("reef", "ocean~"), "it has no vote in etcd that would be missed");
         assert_eq!(told("atoll", "ocean reef~"), "1 of 1 voting members remain, 1 are needed");

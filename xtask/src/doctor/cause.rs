@@ -164,7 +164,7 @@ causes! {
         seen "k3s --version", do "upgrade it first, servers before agents, one minor version after the other: \
                                   https://docs.k3s.io/upgrades/manual",
         causes [NoAgentToken WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken],
-        as_server [WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken];
+        as_server [WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken KubeletNewer];
     K3sStopped Error "k3s-stopped": "k3s was stopped",
         seen "systemctl", do "on {host}: systemctl start {detail}",
         causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],

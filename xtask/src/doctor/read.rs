@@ -9,8 +9,8 @@ use k3s::login::{self, Account, Answer};
 use serde_json::Value;
 
 use super::facts::{
-    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale,
-    TokenForm, Unanswered,
+    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale, TokenForm,
+    Unanswered,
 };
 
 /// `== name`, then its lines.
@@ -319,7 +319,10 @@ mod tests {
         // A node's account never gets this for a wrong password.
         assert_eq!(said("403\nexit 0\n"), "the server answers 403");
         assert!(said("401\n401\nexit 0\n").starts_with("the server answers 401 to whoever asks"));
-        assert_eq!(said("curl: (60) SSL certificate problem\nexit 60\n"), "curl: (60) SSL certificate problem");
+        assert_eq!(
+            said("curl: (60) SSL certificate problem\nexit 60\n"),
+            "curl: (60) SSL certificate problem"
+        );
         assert_eq!(said("401\ncurl: (7) Failed\n000\nexit 7\n"), "curl: (7) Failed");
         assert_eq!(said("exit 77\n"), "curl: exit 77");
         let silent = probe("== reach\ncurl: (28) Connection timed out\n000\nexit 28\n");

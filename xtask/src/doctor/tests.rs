@@ -9,8 +9,8 @@ use k3s::node::Node;
 use k3s::unit::Unit;
 
 use super::facts::{
-    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale,
-    TokenForm, Unanswered,
+    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale, TokenForm,
+    Unanswered,
 };
 use super::reach::Unreached;
 use super::{Asked, Cause, Facts, examine};
@@ -62,7 +62,8 @@ fn agent(ip: &str) -> HostFacts {
     let mut agent = host(ip, TokenForm::Full { user: "node".to_owned(), ca_hash: HASH.to_owned() });
     let k3s = agent.k3s.as_mut().unwrap();
     k3s.digest = Some("node's".to_owned());
-    k3s.probe = Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Some(Answer::Accepted) });
+    k3s.probe =
+        Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Some(Answer::Accepted) });
     k3s.kubelet = Some(Ok(()));
     agent
 }

@@ -9,12 +9,7 @@ use crate::access::token_of;
 
 /// `server` is the cluster's first one, where it could be looked at. `joined`: is the host's node Ready? `None` if nobody could
 /// say.
-pub(super) fn rules(
-    chart: &mut Chart,
-    k3s: &K3sFacts,
-    server: Option<&ServerFacts>,
-    joined: Option<bool>,
-) {
+pub(super) fn rules(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>, joined: Option<bool>) {
     let Some(role) = chart.host.role else { return };
     if k3s.is_recipient == Some(false) {
         let evidence = format!("{} has no stanza for its ssh_host_key", token_of(role));

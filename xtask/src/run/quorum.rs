@@ -70,9 +70,8 @@ impl Run<'_> {
     }
 
     fn see(&self, name: &HostName) -> Seen {
-        let unasked = |why: String| {
-            Seen::Trouble(Trouble::of(name.as_str(), format!("cannot be asked: {why}")))
-        };
+        let unasked =
+            |why: String| Seen::Trouble(Trouble::of(name.as_str(), format!("cannot be asked: {why}")));
         if let Some(silent) = self.state().silent.get(name) {
             return unasked(silent.clone());
         }

@@ -278,6 +278,7 @@ impl Run<'_> {
 
 fn untold(name: &HostName, said: &str) -> Failure {
     let message = format!("it cannot be told whether {name} takes the token that it has: {said}");
-    Failure::new(Kind::Verification, message)
-        .hint(format!("cargo xtask doctor {name}; then run it again: what is done already is seen to be done"))
+    Failure::new(Kind::Verification, message).hint(format!(
+        "cargo xtask doctor {name}; then run it again: what is done already is seen to be done"
+    ))
 }

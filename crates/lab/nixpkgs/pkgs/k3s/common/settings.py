@@ -15,7 +15,8 @@ K3S_STANDIN_CERT_DAYS      NAME=DAYS,…: how long the certificates of these fil
                            `serving-kubelet`) hold when they are next made, which is then at each start; below zero
                            they are expired.
                            For all others there is K3s' own CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS, else 365.
-K3S_STANDIN_NO_ROUTES      NAME,…: routes of the supervisor (`config`, `server-bootstrap`) that this K3s lacks, as older ones do
+K3S_STANDIN_NO_ROUTES      NAME,…: routes of the supervisor (`server-bootstrap`) that this K3s lacks, as older ones do; a server
+                           that is a node itself does not start without `config`
 K3S_STANDIN_KUBELET_PORT   where a kubelet on a machine of its own listens: elsewhere is as if a firewall had closed 10250
 """
 
