@@ -29,10 +29,9 @@ pub enum Answer {
     Unclear(String),
 }
 
-/// What a token that its server does not take means to an agent whose node is Ready, as a sentence about the agent. An agent
-/// that has joined logs in with its kubelet's certificate, and with the token only where it has none.
-pub const JOINED: &str =
-    "it has joined and comes back by its certificate; a first join with this token would be refused";
+/// What a token that its server does not take means to an agent whose node is well, before the reason: it logs in with its
+/// kubelet's certificate, and with the token only where it has none.
+pub const JOINED: &str = "has joined, and a first join would be refused";
 
 /// A function for shell scripts: what logs in of the token `$1`, by the rules of [`crate::Token::password`].
 pub const PASSWORD_OF: &str = r#"

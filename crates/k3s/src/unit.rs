@@ -1,13 +1,21 @@
 //! `systemctl show` of the K3s unit, whichever it is: `k3s.service` on NixOS for both roles, `k3s-agent.service` where
 //! the upstream installer made an agent.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::Version;
+use crate::start;
 
 /// The units to ask about, in the order of preference.
 pub const CANDIDATES: [&str; 2] = ["k3s.service", "k3s-agent.service"];
 /// The properties that [`parse`] reads.
-pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,\
-    Restart,NRestarts,RestartUSec,ExecMainExitTimestampMonotonic,StateChangeTimestampMonotonic";
+pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,ExecMainStartTimestamp,ExecStart,NRestarts,\
+    Restart,RestartUSec,ExecMainExitTimestampMonotonic,StateChangeTimestampMonotonic";
+/// Where NixOS' containerd listens: not the socket of the one that K3s brings.
+const CONTAINERD: &str = "/run/containerd/containerd.sock";
+/// How `systemctl show` is to write times: in microseconds, since a kubelet's last report and the start of the next K3s may
+/// lie in one second.
+pub const TIMESTAMP: &str = "--timestamp=us+utc";
 
 /// A unit's state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,12 +28,18 @@ pub struct Unit {
     pub sub: String,
     /// `success`, `exit-code`, `timeout` …
     pub result: String,
-    /// Since when it is active, as `systemctl --timestamp=unix` shows it: `@` and seconds since 1970.
-    pub since: Option<u64>,
+    /// When it last became active. A server does so when K3s is ready, an agent when its process starts.
+    pub since: Option<SystemTime>,
+    /// When its main process was started, the last one if it has none now.
+    pub started: Option<SystemTime>,
+    /// The name of the package that it starts: `k3s-1.34.2+k3s1`. `None` where that is no path of a Nix store.
+    pub package: Option<String>,
+    /// It is given the socket of the host's own containerd.
+    pub needs_containerd: bool,
+    /// How often systemd started it again by itself since somebody last started it.
+    pub restarts: u32,
     /// `always`, `on-failure`, `no` …: whether systemd starts it again when it ends by itself.
     pub restart: String,
-    /// How often systemd did so since somebody last started it.
-    pub restarts: u32,
     /// Did systemd wait for `RestartSec` or longer between the end of its process and its present state? `None`: it never
     /// ended.
     pub waited: Option<bool>,
@@ -112,6 +126,11 @@ impl Unit {
         self.active == "active"
     }
 
+    /// Of the K3s that it starts; `None` where nothing names it.
+    pub fn version(&self) -> Option<Version> {
+        Version::parse(self.package.as_deref()?)
+    }
+
     /// In words.
     pub fn state(&self) -> String {
         match self.result.as_str() {
@@ -139,9 +158,14 @@ fn block(text: &str) -> (Unit, bool) {
             "ActiveState" => value.clone_into(&mut unit.active),
             "SubState" => value.clone_into(&mut unit.sub),
             "Result" => value.clone_into(&mut unit.result),
-            "ActiveEnterTimestamp" => unit.since = value.strip_prefix('@').and_then(|at| at.parse().ok()),
+            "ActiveEnterTimestamp" => unit.since = timestamp(value),
+            "ExecMainStartTimestamp" => unit.started = timestamp(value),
+            "ExecStart" => {
+                unit.package = value.split_once("path=").and_then(|(_, path)| start::package(path));
+                unit.needs_containerd = value.contains(CONTAINERD);
+            }
+            "NRestarts" => unit.restarts = value.parse().unwrap_or_default(),
             "Restart" => value.clone_into(&mut unit.restart),
-            "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
             "RestartUSec" => delay = humantime::parse_duration(value).ok(),
             "ExecMainExitTimestampMonotonic" => ended = number(value).filter(|at| *at > 0),
             "StateChangeTimestampMonotonic" => changed = number(value),
@@ -153,6 +177,17 @@ fn block(text: &str) -> (Unit, bool) {
     (unit, loaded)
 }
 
+/// `Sun 2026-11-29 13:24:50.532896 UTC`
+fn timestamp(text: &str) -> Option<SystemTime> {
+    let [_weekday, day, time, "UTC"] = text.split(' ').collect::<Vec<_>>()[..] else { return None };
+    humantime::parse_rfc3339(&format!("{day}T{time}Z")).ok()
+}
+
+/// Whole seconds since 1970, as `date +%s` and `journalctl --since=@` have them.
+pub fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,12 +196,17 @@ mod tests {
     fn the_unit_that_exists_is_taken() {
         let text = "Id=k3s.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nActiveEnterTimestamp=\n\n\
                     Id=k3s-agent.service\nLoadState=loaded\nActiveState=activating\nSubState=auto-restart\n\
-                    Result=exit-code\nActiveEnterTimestamp=@1700000000\n";
+                    Result=exit-code\nNRestarts=3\nActiveEnterTimestamp=Sun 2026-11-29 13:24:59.230433 UTC\n\
+                    ExecMainStartTimestamp=Sun 2026-11-29 13:24:50.532896 UTC\n\
+                    ExecStart={ path=/nix/store/bq-k3s-1.35.4+k3s1/bin/k3s ; argv[]=/nix/store/bq-k3s-1.35.4+k3s1/bin/k3s agent \
+                    --server https://x ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 }\n";
         let unit = parse(text).unwrap();
-        assert_eq!(
-            (unit.id.as_str(), unit.is_active(), unit.since),
-            ("k3s-agent.service", false, Some(1_700_000_000))
-        );
+        assert_eq!((unit.id.as_str(), unit.is_active()), ("k3s-agent.service", false));
+        assert_eq!(unit.since.map(seconds), Some(1_795_958_699));
+        let micros = unit.started.unwrap().duration_since(UNIX_EPOCH).unwrap().as_micros();
+        assert_eq!(micros, 1_795_958_690_532_896);
+        assert_eq!((unit.package.as_deref(), unit.restarts), (Some("k3s-1.35.4+k3s1"), 3));
+        assert_eq!(unit.version(), Version::parse("v1.35.4+k3s1"));
         assert_eq!(unit.state(), "activating (auto-restart, exit-code)");
         assert_eq!(parse("Id=k3s.service\nLoadState=not-found\n"), None);
     }

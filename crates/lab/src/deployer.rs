@@ -16,14 +16,13 @@ use crate::machine::{base, generate_key};
 use crate::network::Plan;
 
 /// The repository's copy, inside.
-const REPOSITORY: &str = "/cluster";
-const XTASK: &str = "/opt/xtask";
+pub(crate) const REPOSITORY: &str = "/cluster";
+pub(crate) const XTASK: &str = "/opt/xtask";
 /// Where this machine's root is for a moment, before it is let go.
 const OLD: &str = "/mnt";
-const SHELL_RC: &str = "/root/.rehearsal";
-const OVERRIDES: [&str; 6] =
+pub(crate) const OVERRIDES: [&str; 6] =
     ["--override-input", "nixpkgs", "path:/opt/nixpkgs", "--override-input", "agenix", "path:/opt/agenix"];
-const PATH: &str = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A whole command of the tool under rehearsal.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -45,7 +44,6 @@ impl Deployer {
         fs::copy(program, root.join(XTASK.trim_start_matches('/'))).map_err(LabError::io(program))?;
         generate_key(&root.join("root/.ssh/id_ed25519"), "rehearsal")?;
         crate::write(&root.join("root/.gitconfig"), GIT_CONFIG)?;
-        crate::write(&deployer.path(SHELL_RC), shell_rc())?;
         Ok(deployer)
     }
 
@@ -102,30 +100,24 @@ impl Deployer {
 
     /// A command that runs on the deployer, in the repository, with an environment of its own.
     pub fn command(&self, program: &str) -> Cmd {
+        self.command_with(&[format!("PATH={PATH}")], program)
+    }
+
+    /// The same, with these variables beside the usual ones.
+    pub(crate) fn command_with(&self, variables: &[String], program: &str) -> Cmd {
         let kept = ["TERM", "COLUMNS", "LINES", "NO_COLOR", "RUST_BACKTRACE"];
         let kept =
             kept.iter().filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
         let own = ["HOME=/root", "USER=root", "LANG=C.UTF-8"].map(str::to_owned);
-        let cmd =
-            Cmd::new("env").arg("--ignore-environment").args(kept).args(own).arg(format!("PATH={PATH}"));
+        let cmd = Cmd::new("env").arg("--ignore-environment").args(kept).args(own).args(variables);
         let name = program.rsplit('/').next().unwrap_or(program);
         cmd.arg(program).dir(self.repository()).timeout(TIMEOUT).label(name)
-    }
-
-    /// A shell for a person, in which `xtask` is the program under rehearsal.
-    pub fn shell(&self) -> Cmd {
-        self.command("bash").args(["--rcfile", SHELL_RC, "-i"])
     }
 
     /// The program under rehearsal, with the miniature nixpkgs and agenix in place of the real ones.
     pub fn xtask(&self) -> Cmd {
         self.command(XTASK).args(OVERRIDES)
     }
-}
-
-fn shell_rc() -> String {
-    let alias = remote::quote(&format!("{XTASK} {}", remote::quote_all(OVERRIDES)));
-    format!("alias xtask={alias}\nPS1='rehearsal \\w \\$ '\n")
 }
 
 const GIT_CONFIG: &str = "[user]\nname = rehearsal\nemail = rehearsal@localhost\n[init]\ndefaultBranch = main\n\

@@ -28,6 +28,18 @@ pub enum LabError {
         /// What shows it.
         why: String,
     },
+    /// What the kernel lets one user have of it, which systemd, containerd and kubelets use.
+    #[error(
+        "{machines} machines with a K3s need some {needed} inotify instances, and this kernel allows {allowed}"
+    )]
+    Inotify {
+        /// How many are to boot.
+        machines: usize,
+        /// For all of them.
+        needed: usize,
+        /// fs.inotify.max_user_instances
+        allowed: usize,
+    },
     /// A file or folder.
     #[error("{path}")]
     Io {
@@ -78,6 +90,7 @@ impl LabError {
                 "a release's binary, or the program of a Nix store: /nix/store/…-k3s-1.35.1+k3s1/bin/k3s"
                     .to_owned(),
             ),
+            Self::Inotify { .. } => Some("sysctl fs.inotify.max_user_instances=1024".to_owned()),
             Self::Fleet(error) => error.hint(),
             _ => None,
         }

@@ -70,6 +70,24 @@ fn is_version(text: &str) -> bool {
     text.split('.').count() >= 3 && text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(plain)
 }
 
+/// What a machine with a K3s was seen to use, and what the rest of this one does.
+const INOTIFY_A_MACHINE: usize = 24;
+const INOTIFY_ELSE: usize = 32;
+
+/// Machines do not boot, or only some of their units start, where the kernel gives no more of these.
+///
+/// # Errors
+/// When it allows too few.
+pub(crate) fn require_inotify(machines: usize) -> Result<(), LabError> {
+    let allowed = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default();
+    let needed = INOTIFY_ELSE + machines * INOTIFY_A_MACHINE;
+    match allowed.trim().parse() {
+        Ok(allowed) if allowed < needed => Err(LabError::Inotify { machines, needed, allowed }),
+        // Where nobody can say, the machines will.
+        _ => Ok(()),
+    }
+}
+
 /// Oldest first, each version once.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ mod machine;
 mod network;
 mod packages;
 mod repository;
+mod shell;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -85,6 +86,9 @@ impl Lab {
         prepare_root()?;
         let root = PathBuf::from(ROOT);
         let fleet = repository::load_fleet(repository)?;
+        if is_real {
+            k3s::require_inotify(fleet.hosts.len())?;
+        }
         let network = network::Plan::new(&fleet)?;
         network.set_up()?;
         on_step("copying the repository, with keys made for the rehearsal");
@@ -100,6 +104,7 @@ impl Lab {
             k3s::provide(&root, &k3s, &options.images, &roots)?;
         }
         let (fleet, secrets) = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
+        shell::furnish(&deployer, &fleet)?;
         deployer.move_in(ROOT)?;
         deployer.commit()?;
         on_step(&format!("booting {} machines", machines.len()));
@@ -111,6 +116,19 @@ impl Lab {
     /// The machine that deploys.
     pub fn deployer(&self) -> &Deployer {
         &self.deployer
+    }
+
+    /// A shell for a person on the deployer, with `cargo xtask`, `ssh` and `kubectl` as the documentation has them.
+    pub fn shell(&self) -> Cmd {
+        shell::interactive(&self.deployer, &self.fleet)
+    }
+
+    /// The same for a script of bash, with our standard input.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn script(&self, text: &[u8]) -> Result<Cmd, LabError> {
+        shell::script(&self.deployer, &self.fleet, text)
     }
 
     /// The fleet with the rehearsal's own keys.

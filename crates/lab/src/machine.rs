@@ -264,10 +264,10 @@ const SSHD_SERVICE: &str = "[Unit]\nDescription=OpenSSH\nAfter=lab-network.servi
     KillMode=process\nRestart=always\n";
 
 /// No PAM: it would want a D-Bus and a session of logind for each login. Not the key exchange that alone takes 80 ms of a
-/// processor. PATH is that of a NixOS.
+/// processor. PATH is that of a NixOS, and sftp is on as there.
 const SSHD_CONFIG: &str = "HostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nPasswordAuthentication no\n\
     PermitRootLogin prohibit-password\nMaxStartups 100\nKexAlgorithms -sntrup761*\n\
-    AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
+    Subsystem sftp internal-sftp\nAuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
 const LOGIN_PATH: &str = "PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Without a substituter: each build would wait seconds for a cache that cannot be reached.

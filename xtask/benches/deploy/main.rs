@@ -70,7 +70,7 @@ fn run() -> Result<ExitCode> {
         measure(scenario, rounds, profile)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let missing = lab::missing();
+    let missing = lab::missing(false);
     if !missing.is_empty() {
         let hint = "cargo xtask rehearse --install";
         return Err(format!("the lab needs {}\nhint: {hint}", missing.join(", ")).into());

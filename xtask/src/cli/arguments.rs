@@ -171,7 +171,10 @@ pub(crate) struct Rehearse {
     /// Import an archive of container images on every machine; needs --k3s
     #[arg(long, value_name = "FILE", requires = "k3s")]
     pub(crate) image: Vec<PathBuf>,
-    /// Stay in a shell on the deploying machine afterwards
+    /// Open a shell on the deploying machine afterwards, or run a script there that comes on standard input
+    ///
+    /// `cargo xtask …`, `ssh maia` and `kubectl` work there. The script is run by bash, also if the command failed. The exit code is
+    /// that of the command or, if that is 0, of the script.
     #[arg(long)]
     pub(crate) shell: bool,
     /// Remove what a killed rehearsal left behind, and do nothing else

@@ -262,6 +262,7 @@ Examples:
 Examples:
   cargo xtask rehearse --install   install what it needs (Debian, root)
   cargo xtask rehearse --shell     stay in a shell among the machines
+  cargo xtask rehearse --shell < script.sh
   cargo xtask rehearse -- deploy ocean --dry-run")]
     Rehearse(Rehearse),
     /// Look at a run that is over

@@ -1,6 +1,7 @@
 //! `rehearse`: the same commands, against throwaway machines.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,6 +13,9 @@ use crate::cli::{self, Global, Rehearse};
 use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{Repository, is_token};
+
+/// Somebody's file that is no script is told before it fills the memory.
+const SCRIPT_MAX: u64 = 1 << 20;
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
@@ -49,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     let program = std::env::current_exe()?;
     match lab::enter(&program, std::env::args_os().skip(1))? {
         0 => Ok(()),
-        code => Err(Failure::told(kind(code))),
+        code => Err(Failure::ended(code)),
     }
 }
 
@@ -118,34 +122,42 @@ fn inside(global: &Global, args: &Rehearse) -> Result<()> {
     say("throwaway machines, a network without a way out");
     let options = options(args)?;
     say(&banner(&options));
+    let script = if args.shell { script()? } else { None };
     let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &options, &say)?;
     let names: Vec<&str> = lab.machines().iter().map(lab::Machine::name).collect();
     say(&format!("{} are up after {:.1} s\n", names.join(", "), start.elapsed().as_secs_f32()));
     placeholders(&lab)?;
-    let code = lab.deployer().xtask().args(handed_on(global)).args(command(args)).run_in_foreground()?;
-    if args.shell {
+    let mut code = lab.deployer().xtask().args(handed_on(global)).args(command(args)).run_in_foreground()?;
+    if let Some(script) = script {
+        say("the script, on the deployer, in the copied repository");
+        let ended = lab.script(&script)?.run_in_foreground()?;
+        say(&format!("the script ended with exit code {ended}"));
+        code = if code == 0 { ended } else { code };
+    } else if args.shell {
         say(
-            "a shell on the deployer, in the copied repository; `xtask` is this tool; exit ends the rehearsal",
+            "a shell on the deployer, in the copied repository; `cargo xtask`, `ssh` and `kubectl` are at hand; exit ends it all",
         );
-        lab.deployer().shell().run_in_foreground()?;
+        lab.shell().run_interactively()?;
     }
     eprintln!();
     say(&format!("the machines are gone; it took {:.1} s", start.elapsed().as_secs_f32()));
-    if code == 0 { Ok(()) } else { Err(Failure::told(kind(code))) }
+    if code == 0 { Ok(()) } else { Err(Failure::ended(code)) }
 }
 
-/// The exit code of the command under rehearsal is that of the rehearsal.
-fn kind(code: i32) -> Kind {
-    let kinds = [
-        Kind::Usage,
-        Kind::Configuration,
-        Kind::Unreachable,
-        Kind::Build,
-        Kind::Activation,
-        Kind::Verification,
-        Kind::Unknown,
-        Kind::Locked,
-        Kind::Interrupted,
-    ];
-    kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Unforeseen)
+/// What is to be run in the shell where nobody is at the terminal. Read before anything else runs, which would take it for its own
+/// input.
+fn script() -> Result<Option<Vec<u8>>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(None);
+    }
+    let mut script = Vec::new();
+    stdin.lock().take(SCRIPT_MAX + 1).read_to_end(&mut script)?;
+    if script.len() as u64 > SCRIPT_MAX {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the script on standard input is longer than {SCRIPT_MAX} bytes"),
+        ));
+    }
+    Ok(Some(script))
 }

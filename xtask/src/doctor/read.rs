@@ -238,7 +238,7 @@ pub(super) fn kubelets(text: &str) -> BTreeMap<String, Result<(), Unanswered>> {
 pub(super) fn nodes(json: &[u8]) -> Option<Vec<NodeFacts>> {
     let nodes = k3s::node::parse_list(json).ok()?;
     let raw: Value = serde_json::from_slice(json).ok()?;
-    let items = raw["items"].as_array()?;
+    let items = raw["items"].as_array()?.iter().filter(|item| item["kind"] != "Lease");
     let facts = nodes.into_iter().zip(items).map(|(node, item)| NodeFacts {
         node,
         pressures: item["status"]["conditions"].as_array().map(|all| pressures(all)).unwrap_or_default(),

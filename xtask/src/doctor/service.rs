@@ -65,18 +65,12 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
         Phase::Stopping | Phase::Stopped | Phase::NotStarted => Cause::K3sStopped,
     };
     if cause != Cause::K3sStopped {
-        let lines: Vec<&str> = k3s.journal.lines().filter(|line| !is_systemds(line, &unit.id)).collect();
+        let lines: Vec<&str> =
+            k3s.journal.lines().filter(|line| !k3s::journal::is_systemds(line, &unit.id)).collect();
         evidence.extend(lines[lines.len().saturating_sub(LINES)..].iter().map(|line| line.trim().to_owned()));
     }
     chart.found(cause, None, evidence, &unit.id);
     false
-}
-
-/// What systemd says about a unit stands among the unit's own lines, and says less.
-fn is_systemds(line: &str, unit: &str) -> bool {
-    let said = ["Starting ", "Started ", "Stopping ", "Stopped ", "Failed to start "];
-    let about = |said: &&str| line.strip_prefix(*said).is_some_and(|rest| rest.starts_with(unit));
-    line.strip_prefix(unit).is_some_and(|rest| rest.starts_with(": ")) || said.iter().any(about)
 }
 
 /// A line is believed unless a probe knows better.
@@ -99,6 +93,11 @@ fn journal(chart: &mut Chart, k3s: &K3sFacts) {
         Kind::TokenEmpty | Kind::TokenMissing => return,
         Kind::DatastoreToken => Cause::ServerTokenChanged,
         Kind::PasswdNewer => Cause::PasswdNewer,
+        Kind::TokenMalformed => Cause::TokenMalformed,
+        Kind::Flag => Cause::UnknownFlag,
+        Kind::Cgroup => Cause::CgroupV1,
+        // It was looked at itself, and K3s' last lines are told with its unit.
+        Kind::Containerd | Kind::Repeated => return,
     };
     let detail = match (cause, &k3s.unit) {
         (Cause::StaleToken, Some(unit)) => unit.id.clone(),

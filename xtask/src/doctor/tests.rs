@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::{Duration, SystemTime};
+
 use fleet::{Fleet, HostName};
 use k3s::Version;
 use k3s::login::{Answer, JOINED};
@@ -24,6 +26,10 @@ fn fleet() -> Fleet {
     Fleet::parse(text).unwrap()
 }
 
+fn at(seconds: u64) -> Option<SystemTime> {
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
 fn host(ip: &str, token: TokenForm) -> HostFacts {
     let unit = Unit {
         id: "k3s.service".to_owned(),
@@ -31,7 +37,8 @@ fn host(ip: &str, token: TokenForm) -> HostFacts {
         sub: "running".to_owned(),
         result: "success".to_owned(),
         restart: "always".to_owned(),
-        since: Some(1),
+        started: at(1),
+        package: Some("k3s-1.34.2+k3s1".to_owned()),
         ..Unit::default()
     };
     let certificate =
@@ -88,7 +95,7 @@ fn node(name: &str, ip: &str) -> NodeFacts {
         name: name.to_owned(),
         ready: Some("True".to_owned()),
         message: String::new(),
-        last_heartbeat: None,
+        renewed: at(2),
         addresses: vec![ip.parse().unwrap()],
         version: "v1.34.2+k3s1".to_owned(),
         labels: BTreeMap::new(),
@@ -143,6 +150,11 @@ impl Bent<'_> {
         let unit = self.k3s(name).unit.as_mut().unwrap();
         active.clone_into(&mut unit.active);
         sub.clone_into(&mut unit.sub);
+    }
+
+    fn version(&mut self, name: &str, version: &str) {
+        self.node(name).node.version = format!("v{version}");
+        self.k3s(name).unit.as_mut().unwrap().package = Some(format!("k3s-{version}"));
     }
 
     fn says(&mut self, name: &str, line: &str) {
@@ -258,6 +270,25 @@ fn what_is_wrong_with_a_host() {
             it.node("maia").pressures = vec!["DiskPressure".to_owned()];
         }),
         ("maia", Cause::DiskFull, |it| it.host("maia").rooms[0].inodes = Some(3)),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = at(1)),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = None),
+        ("maia", Cause::NodeVersion, |it| it.node("maia").node.version = "v1.34.1+k3s1".to_owned()),
+        // Its node is still said to be Ready, for the best part of a minute.
+        ("maia", Cause::UnknownFlag, |it| {
+            it.node("maia").node.renewed = at(1);
+            it.unit("maia", "activating", "auto-restart");
+            it.says(
+                "maia",
+                "level=error msg=\"kubelet exited: failed to parse kubelet flag: unknown flag: --x\"",
+            );
+        }),
+        ("maia", Cause::CgroupV1, |it| {
+            it.unit("maia", "activating", "auto-restart");
+            it.says(
+                "maia",
+                "msg=\"kubelet exited: kubelet is configured to not run on a host using cgroup v1\"",
+            );
+        }),
         ("maia", Cause::FailedUnits, |it| it.host("maia").failed_units = vec!["x.service".to_owned()]),
         ("maia", Cause::BootDiffers, |it| it.host("maia").boot = Some("/nix/store/b-system".to_owned())),
         ("maia", Cause::RollbackArmed, |it| {
@@ -410,7 +441,8 @@ fn neither_of_two_answers_is_no_answer() {
     Bent(&mut facts).unclear("maia", no_route);
     let evidence = examine(&fleet(), &facts).findings[0].evidence.clone();
     assert_eq!(evidence, [format!("https://100.64.0.6:6443/v1-k3s/config, as node: {no_route}")]);
-    assert_eq!(Cause::FirstJoinRefused.entry().what, JOINED, "the other commands say the same");
+    let what = Cause::FirstJoinRefused.entry().what;
+    assert!(what.starts_with(&format!("it {JOINED}: ")), "the other commands say the same");
 }
 
 #[test]
@@ -512,12 +544,12 @@ fn what_is_wrong_with_a_node() {
         ("maia", Cause::NodeAddress, |it| it.node("maia").node.addresses = vec!["10.0.0.1".parse().unwrap()]),
         ("maia", Cause::NodeCordoned, |it| it.node("maia").node.cordoned = true),
         ("maia", Cause::NodePressure, |it| it.node("maia").pressures = vec!["MemoryPressure".to_owned()]),
-        ("maia", Cause::KubeletNewer, |it| it.node("maia").node.version = "v1.35.0+k3s1".to_owned()),
+        ("maia", Cause::KubeletNewer, |it| it.version("maia", "1.35.0+k3s1")),
         ("", Cause::NodeUnknown, |it| it.0.nodes.as_mut().unwrap().push(node("attic", "100.64.0.9"))),
     ]);
     // A patch is not a minor version, and only the whole fleet's nodes are all known.
     let mut facts = healthy();
-    Bent(&mut facts).node("maia").node.version = "v1.34.9+k3s1".to_owned();
+    Bent(&mut facts).version("maia", "1.34.9+k3s1");
     facts.nodes.as_mut().unwrap().push(node("attic", "100.64.0.9"));
     facts.is_whole = false;
     assert_eq!(told(&facts), []);

@@ -33,7 +33,8 @@ impl Run<'_> {
             return skipped("it is not touched");
         }
         let server = self.asked_about(name, &self.session(name))?;
-        let nodes = cluster::nodes(&server).unwrap_or_default();
+        let nodes = cluster::nodes(&server)
+            .map_err(|failure| failure.during(&format!("failed to drain {name}, which was not touched")))?;
         let Some(node) = nodes.iter().find(|node| node.name == name.as_str()) else {
             return skipped("it has no node yet");
         };

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use fleet::{HostName, Role};
-use k3s::node::Node;
+use k3s::node::{self, Node};
 use k3s::quorum::{self, Member};
-use k3s::unit::Phase;
+use k3s::unit::{Phase, Unit};
 use pipeline::Outcome;
 use remote::ssh::Session;
 
@@ -20,7 +20,8 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// How another server is.
 enum Seen {
-    Well,
+    /// With its K3s unit, by which its Node is judged.
+    Well(Unit),
     /// K3s never ran there.
     New,
     Trouble(Trouble),
@@ -55,7 +56,7 @@ impl Run<'_> {
             if remote::interrupted() {
                 return Err(Failure::new(Kind::Interrupted, "interrupted before this step"));
             }
-            let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well));
+            let knows = seen.iter().find(|(_, seen)| matches!(seen, Seen::Well(_)));
             let nodes = knows.map(|(other, _)| self.ask(other, cluster::nodes)).transpose()?;
             self.refuse_second_cluster(name, nodes.as_deref())?;
             let is_down = seen.iter().any(|(_, seen)| matches!(seen, Seen::Trouble(_)));
@@ -101,13 +102,21 @@ impl Run<'_> {
             }
             return members;
         };
+        let unit_of = |other: &str| {
+            seen.iter().find(|(name, _)| name.as_str() == other).and_then(|(_, seen)| match seen {
+                Seen::Well(unit) => Some(unit),
+                _ => None,
+            })
+        };
         let member = |node: &Node| {
             let unwell = node.etcd.as_ref().filter(|etcd| !etcd.is_well);
+            let trouble = unit_of(&node.name).and_then(|unit| node::trouble(Some(node), Some(unit), None));
             Member {
                 name: node.name.clone(),
                 votes: node.etcd.as_ref().map(|etcd| etcd.votes),
                 trouble: trouble_of(&node.name)
-                    .or_else(|| unwell.map(|etcd| format!("is not well in etcd: {}", etcd.message))),
+                    .or_else(|| unwell.map(|etcd| format!("is not well in etcd: {}", etcd.message)))
+                    .or_else(|| trouble.map(|trouble| format!("is not well: {trouble}"))),
             }
         };
         nodes.iter().filter(|node| node.has_etcd()).map(member).collect()
@@ -144,22 +153,19 @@ fn see(session: &Session) -> Result<Seen> {
     }
     let name = session.name();
     let trouble = |what: String| Ok(Seen::Trouble(Trouble::of(name, what)));
-    match host::k3s_unit(session)? {
-        None => return trouble("has no k3s unit".to_owned()),
-        Some(unit) if !unit.is_active() => {
-            let what = format!("is down: {} {}", unit.id, unit.does());
+    let Some(unit) = host::k3s_unit(session)? else { return trouble("has no k3s unit".to_owned()) };
+    if !unit.is_active() {
+        let what = format!("is down: {} {}", unit.id, unit.does());
+        return match unit.phase() {
             // Nothing has to be mended where somebody stopped it.
-            let is_stopped = matches!(unit.phase(), Phase::Stopped | Phase::NotStarted);
-            return if is_stopped {
+            Phase::Stopped | Phase::NotStarted => {
                 Ok(Seen::Trouble(Trouble { what, hint: format!("on {name}: {}", unit.remedy()) }))
-            } else {
-                trouble(what)
-            };
-        }
-        Some(_) => {}
+            }
+            _ => trouble(what),
+        };
     }
     match finding::readyz_finding(session)? {
-        None => Ok(Seen::Well),
+        None => Ok(Seen::Well(unit)),
         Some(finding) => trouble(format!("is not well: {}", finding.what)),
     }
 }

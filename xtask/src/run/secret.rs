@@ -105,7 +105,7 @@ impl Run<'_> {
         TokenState {
             digest: sum.map(|output| output.text()),
             written: health.file(AGENT_SECRET).map(|file| file.written),
-            started: health.unit.as_ref().and_then(|unit| unit.since),
+            started: health.unit.as_ref().and_then(|unit| unit.started).map(k3s::unit::seconds),
         }
     }
 }

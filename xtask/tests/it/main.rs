@@ -22,6 +22,7 @@ mod report;
 mod rollback;
 mod screens;
 mod secrets;
+mod shell;
 mod stand_ins;
 mod status;
 mod sudo;

@@ -47,7 +47,7 @@ fn the_cluster_on_one_screen() {
         assert!(ocean.contains("what runs is not the boot default"), "{ocean}");
         assert_eq!(
             row(lab, 0, "maia"),
-            "! maia agent cordoned v1.35.1+k3s1 1, joined; a first join would be refused: its token is not ocean's"
+            "! maia agent cordoned v1.35.1+k3s1 1, it has joined, and a first join would be refused: its token is not ocean's"
         );
 
         nodes_and_secrets_that_nobody_knows_of(lab);

@@ -78,7 +78,7 @@ fn an_agent_that_has_joined_needs_its_token_only_to_join_anew() {
         });
         let checked = xtask(lab, &["token", "check"]).expect(7);
         expect![[r#"
-            error: maia: ocean refuses its token; it has joined and comes back by its certificate; a first join with this token would be refused
+            error: maia: it has joined, and a first join would be refused: ocean refuses its token
             hint: cargo xtask deploy maia
         "#]]
         .assert_eq(&checked.stderr);
@@ -93,7 +93,7 @@ fn an_agent_that_has_joined_needs_its_token_only_to_join_anew() {
         );
         let status = xtask(lab, &["status"]).expect(0).stdout;
         assert!(
-            status.contains("joined; a first join would be refused: its token is not ocean's"),
+            status.contains("it has joined, and a first join would be refused: its token is not ocean's"),
             "{status}"
         );
         assert!(status.lines().any(|line| line.starts_with("! maia")), "{status}");

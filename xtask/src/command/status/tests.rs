@@ -102,9 +102,9 @@ fn trouble_is_told_within_80_columns() {
                                                              laptop, process 4711, since
                                                              2026-01-02T03:04:05Z
         ✗ luna   agent   none      –             –           unreachable
-        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     joined; a first join would
-                                                             be refused: its token is
-                                                             not ocean's
+        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     it has joined, and a first
+                                                             join would be refused: its
+                                                             token is not ocean's
                                                              reboot due: another system
                                                              is the boot default
                                                              2 failed units:
@@ -133,7 +133,7 @@ fn without_a_terminal_a_host_is_a_line() {
           host   role    node      k3s           generation
         ! ocean  server  Ready     v1.34.2+k3s1  12, 2 h     reboot due: another kernel; rollback timer armed; being deployed by ncrmro on laptop, process 4711, since 2026-01-02T03:04:05Z
         ✗ luna   agent   none      –             –           unreachable
-        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     joined; a first join would be refused: its token is not ocean's; reboot due: another system is the boot default; 2 failed units: frobnicate.service x.mount; client-kubelet.crt ends in 30 d; a restart of k3s renews it
+        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     it has joined, and a first join would be refused: its token is not ocean's; reboot due: another system is the boot default; 2 failed units: frobnicate.service x.mount; client-kubelet.crt ends in 30 d; a restart of k3s renews it
         ✓ attic  –       –         –             12, 2 h     well
 
         ✗ luna  luna does not answer: luna.mercury: Connection timed out
@@ -249,8 +249,8 @@ fn notes_stand_below_where_there_is_no_room_beside() {
         ✗ luna   agent   none      –             –
             unreachable
         ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h
-            joined; a first join would be refused: its
-            token is not ocean's
+            it has joined, and a first join would be
+            refused: its token is not ocean's
             reboot due: another system is the boot default
             2 failed units: frobnicate.service x.mount
             client-kubelet.crt ends in 30 d; a restart of

@@ -3,8 +3,9 @@
 use fleet::{Fleet, Host, Role};
 use k3s::Version;
 use k3s::certificate::{self, Status};
-use k3s::node::Node;
-use k3s::unit::CANDIDATES;
+use k3s::login::JOINED;
+use k3s::node::{Node, Trouble};
+use k3s::unit::{CANDIDATES, Unit};
 use k3s::version::OLDEST;
 
 use super::drift::Drift;
@@ -77,11 +78,15 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
         notes.push((Level::Notice, "cordoned".to_owned()));
     }
     notes.extend(looked.drift.as_ref().map(Drift::told));
-    let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node));
+    let unit = seen.ok().and_then(|seen| seen.unit.as_ref());
+    let state = host.role.map_or((Level::Good, String::new()), |_| node_state(node, unit));
     if notes.is_empty() || (state.0 > Level::Good && notes.iter().all(|(level, _)| *level == Level::Good)) {
         let text = match node {
             None if host.role.is_some() => "its node is not known",
             Some(_) if state.0 == Level::Notice => "takes no new work",
+            Some(Some(node)) if state.0 == Level::Bad && node.is_ready() => {
+                "its node has not reported since its k3s started"
+            }
             Some(_) if state.0 == Level::Bad => "its node is not Ready",
             _ => "well",
         };
@@ -104,14 +109,15 @@ fn bad(text: &str) -> Vec<Told> {
     vec![(Level::Bad, text.to_owned())]
 }
 
-/// As the first server sees it; `None` where that could not be asked.
-fn node_state(node: Option<Option<&Node>>) -> Told {
-    match node {
-        None => (Level::Notice, "?".to_owned()),
-        Some(None) => (Level::Bad, "none".to_owned()),
-        Some(Some(node)) if !node.is_ready() => (Level::Bad, "NotReady".to_owned()),
-        Some(Some(node)) if node.cordoned => (Level::Notice, "cordoned".to_owned()),
-        Some(Some(_)) => (Level::Good, "Ready".to_owned()),
+/// As the first server sees it; `None` where that could not be asked. The gate and doctor judge by the same.
+fn node_state(node: Option<Option<&Node>>, unit: Option<&Unit>) -> Told {
+    let Some(node) = node else { return (Level::Notice, "?".to_owned()) };
+    match k3s::node::trouble(node, unit, None) {
+        Some(Trouble::Missing) => (Level::Bad, "none".to_owned()),
+        Some(Trouble::NotReady { .. }) => (Level::Bad, "NotReady".to_owned()),
+        Some(_) => (Level::Bad, "stale".to_owned()),
+        None if node.is_some_and(|node| node.cordoned) => (Level::Notice, "cordoned".to_owned()),
+        None => (Level::Good, "Ready".to_owned()),
     }
 }
 
@@ -139,9 +145,9 @@ fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>, node: Option<&Node>) -> 
         notes.extend(bad("its API server does not answer"));
     }
     if host.role == Some(Role::Agent) && too_old.is_none() {
-        let is_ready = node.is_some_and(Node::is_ready);
-        notes.extend(token(seen, survey).map(|text| match is_ready {
-            true => (Level::Notice, format!("joined; a first join would be refused: {text}")),
+        let is_well = k3s::node::trouble(node, seen.unit.as_ref(), None).is_none();
+        notes.extend(token(seen, survey).map(|text| match is_well {
+            true => (Level::Notice, format!("it {JOINED}: {text}")),
             false => (Level::Bad, text),
         }));
     }

@@ -6,7 +6,8 @@ use agenix::secrecy::ExposeSecret;
 use fleet::{Host, HostName, Role};
 use k3s::Token;
 use k3s::login::{Account, Answer, JOINED};
-use k3s::node::Node;
+use k3s::node::{self, Node};
+use k3s::unit::Unit;
 use k3s::version::{self, Refusal};
 use remote::ssh::Session;
 
@@ -15,7 +16,7 @@ use crate::cli::{Global, Hosts, TokenOf};
 use crate::command::named_or_cluster;
 use crate::events::{self, Event, would};
 use crate::failure::{Failure, Kind, Result};
-use crate::run::{AGENT_SECRET, SERVER_SECRET, digest, k3s_version, log_in, nodes};
+use crate::run::{AGENT_SECRET, SERVER_SECRET, digest, k3s_unit, k3s_version, log_in, nodes};
 
 /// What a host says about its token.
 enum Seen {
@@ -33,6 +34,8 @@ struct Held {
     login: Answer,
     /// A server whose agents' token is its own.
     shares: bool,
+    /// Of an agent that is refused, by which its node is judged.
+    unit: Option<Unit>,
 }
 
 /// What is wrong, and what to do.
@@ -123,7 +126,9 @@ fn look(
             Err(error) => return Err(error.into()),
         };
     let same = here.map(|here| on_host.as_ref() == Some(&here));
-    Ok(Seen::Token(Held { same, there: on_host.is_some(), login, shares }))
+    let is_refused = !is_server && login == Answer::Refused;
+    let unit = if is_refused { k3s_unit(session)? } else { None };
+    Ok(Seen::Token(Held { same, there: on_host.is_some(), login, shares, unit }))
 }
 
 /// What the secrets alone tell.
@@ -181,12 +186,14 @@ fn about_host(host: &Host, seen: &Held, server: &Host, nodes: Option<&[Node]>) -
         ),
         (Answer::Refused, TokenOf::Agent) => {
             let node = nodes.map(|nodes| nodes.iter().find(|node| node.name == name.as_str()));
-            let rest = match node {
-                Some(Some(node)) if node.is_ready() => format!("; {JOINED}"),
-                Some(_) => String::new(),
-                None => "; whether it has joined cannot be told".to_owned(),
+            let is_well = |node| node::trouble(node, seen.unit.as_ref(), None).is_none();
+            let refused = format!("{} refuses its token", server.name);
+            let what = match node {
+                Some(node) if is_well(node) => format!("it {JOINED}: {refused}"),
+                Some(_) => refused,
+                None => format!("{refused}; whether it has joined cannot be told"),
             };
-            found(format!("{} refuses its token{rest}", server.name), format!("cargo xtask deploy {name}"));
+            found(what, format!("cargo xtask deploy {name}"));
         }
         (Answer::Unclear(said), of) => {
             let taker = if of == TokenOf::Server { "its K3s" } else { server.name.as_str() };

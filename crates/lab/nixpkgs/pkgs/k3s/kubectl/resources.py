@@ -59,6 +59,14 @@ def targets(words: list[str]) -> tuple[Resource, list[str]]:
     return find(words[0]), words[1:]
 
 
+def several(words: list[str]) -> tuple[list[Resource], list[str]]:
+    """The resources and names of `TYPE[,TYPE…] [NAME…]`, or of what `targets` takes."""
+    if words and "," in words[0]:
+        return [find(word) for word in words[0].split(",")], words[1:]
+    resource, names = targets(words)
+    return [resource], names
+
+
 def namespace(arguments: Arguments) -> str:
     """The namespace asked for; empty for all of them."""
     return "" if arguments.on("all-namespaces") else arguments.text("namespace", "default")

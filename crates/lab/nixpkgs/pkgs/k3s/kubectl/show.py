@@ -27,11 +27,13 @@ def get(arguments: Arguments) -> None:
     if arguments.text("output") not in _OUTPUTS:
         text = f'error: unable to match a printer suitable for the output format "{arguments.text("output")}", '
         raise Failure(text + "allowed formats are: json,name,wide")
-    resource, names = resources.targets(arguments.words)
+    kinds, names = resources.several(arguments.words)
     if arguments.text("output") in ("json", "name"):
-        _print_objects(arguments, resource, names)
+        _print_objects(arguments, kinds, names)
+    elif len(kinds) == 1:
+        _print_table(arguments, kinds[0], names)
     else:
-        _print_table(arguments, resource, names)
+        raise Failure("error: the stand-in prints several types as json or name only")
 
 
 def config_view(arguments: Arguments) -> None:
@@ -63,21 +65,26 @@ def _query(arguments: Arguments) -> dict[str, str]:
     return {"limit": "500"} | {name: value for name, value in pairs.items() if value}
 
 
-def _print_objects(arguments: Arguments, resource: Resource, names: list[str]) -> None:
-    api, namespace = Api(arguments), resources.namespace(arguments)
-    if names:
-        found = [api.get(resource.path(namespace, name)) for name in names]
-    else:
-        listed = api.get(resource.path(namespace), _query(arguments))
-        kind = listed["kind"].removesuffix("List")
-        found = [{"apiVersion": listed["apiVersion"], "kind": kind, **one} for one in listed["items"]]
+def _print_objects(arguments: Arguments, kinds: list[Resource], names: list[str]) -> None:
+    api = Api(arguments)
+    found = [(kind, one) for kind in kinds for one in _objects(arguments, api, kind, names)]
     if arguments.text("output") == "name":
-        print("".join(resource.reference(one["metadata"]["name"]) + "\n" for one in found), end="")
-    elif len(names) == 1:
-        print(kubeconfig.dump(_sorted(found[0])))
+        print("".join(kind.reference(one["metadata"]["name"]) + "\n" for kind, one in found), end="")
+    elif len(names) == 1 and len(found) == 1:
+        print(kubeconfig.dump(_sorted(found[0][1])))
     else:
-        whole = {"apiVersion": "v1", "items": found, "kind": "List", "metadata": {"resourceVersion": ""}}
+        items = [one for _, one in found]
+        whole = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
         print(kubeconfig.dump(_sorted(whole)))
+
+
+def _objects(arguments: Arguments, api: Api, resource: Resource, names: list[str]) -> list[dict[str, Any]]:
+    namespace = resources.namespace(arguments)
+    if names:
+        return [api.get(resource.path(namespace, name)) for name in names]
+    listed = api.get(resource.path(namespace), _query(arguments))
+    kind = listed["kind"].removesuffix("List")
+    return [{"apiVersion": listed["apiVersion"], "kind": kind, **one} for one in listed["items"]]
 
 
 def _print_table(arguments: Arguments, resource: Resource, names: list[str]) -> None:

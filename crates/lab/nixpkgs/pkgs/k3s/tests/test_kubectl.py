@@ -9,6 +9,7 @@ import unittest
 from harness import Server, StandInTest, until
 
 REAL = shutil.which("kubectl") or ""
+_NODE_AND_LEASE = [("Node", "maia"), ("Lease", "maia")]
 
 
 class Verbs(StandInTest):
@@ -98,6 +99,20 @@ class Verbs(StandInTest):
         self.assertIn("Unschedulable:      false", self.cluster.kubectl("describe", "node", "maia").stdout)
         shown = json.loads(self.cluster.kubectl("config", "view", "--raw", "-o", "json").stdout)
         self.assertEqual(shown["clusters"][0]["cluster"]["server"], self.cluster.url)
+
+    def test_several_types_are_one_list(self) -> None:
+        where = "--namespace", "kube-node-lease", "--output", "json"
+        command = "get", "nodes,leases.coordination.k8s.io", *where
+        until(lambda: self.cluster.kubectl("get", "lease", "maia", *where).returncode == 0, "the lease")
+        answers = [self.cluster.kubectl(*command)] + ([_real(self.cluster, *command)] if REAL else [])
+        for done in answers:
+            listed = json.loads(done.stdout)
+            self.assertEqual((listed["kind"], listed["apiVersion"]), ("List", "v1"), done.stderr)
+            self.assertEqual([(one["kind"], one["metadata"]["name"]) for one in listed["items"]], _NODE_AND_LEASE)
+            self.assertEqual([one["apiVersion"] for one in listed["items"]], ["v1", "coordination.k8s.io/v1"])
+        text = "node/maia\nlease.coordination.k8s.io/maia\n"
+        self.expect("get nodes,leases --namespace kube-node-lease --output name", text)
+        self.expect("get nodes,frobs", "", 'error: the server doesn\'t have a resource type "frobs"\n', 1)
 
     def test_server_away(self) -> None:
         self.cluster.stop()
