@@ -71,8 +71,9 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
                 if let Some(k3s) = &seen.k3s {
                     let servers =
                         server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
-                    token::rules(&mut chart, k3s, servers);
-                    service::rules(&mut chart, seen, k3s, is_joined(facts, host));
+                    let joined = is_joined(facts, host);
+                    token::rules(&mut chart, k3s, servers, joined);
+                    service::rules(&mut chart, seen, k3s, joined);
                     network::ways(&mut chart, k3s);
                 }
             }
