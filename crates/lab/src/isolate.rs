@@ -57,6 +57,7 @@ pub fn enter<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>)
         .env("PATH", system::path_with())
         .env(INSIDE, format!("{id} {}", network_namespace()));
     let code = command.run_in_foreground();
-    cgroup::remove(&id);
+    // Behind the number a dash, or the first lab's end would be that of the tenth.
+    cgroup::remove(&format!("{id}-"));
     Ok(code?)
 }
