@@ -137,8 +137,11 @@ fn on_nodes(lab: &Lab, seen: &mut Seen) {
 fn of_every_k3s(args: &str) -> String {
     let args: Vec<String> = serde_json::from_str(args).unwrap_or_default();
     let left_out = ["--kubelet-arg", "--flannel-iface", "--disable"];
-    let is_left_out = |at: usize| left_out.contains(&args[at].as_str());
-    let kept = (0..args.len()).filter(|&at| !is_left_out(at) && (at == 0 || !is_left_out(at - 1)));
+    let is_left_out = |word: &String| left_out.iter().any(|flag| word.starts_with(flag));
+    let kept = (0..args.len()).filter(|&at| {
+        let is_value = at > 0 && !args[at].starts_with("--") && is_left_out(&args[at - 1]);
+        !is_left_out(&args[at]) && !is_value
+    });
     kept.map(|at| args[at].as_str()).collect::<Vec<_>>().join(" ")
 }
 

@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use crate::support::on;
 
-/// How long a start may take to fail twice, with five seconds before the second one.
-const TWICE: Duration = Duration::from_secs(14);
 /// How long a cluster may take until it is well again.
 const PATIENCE: u64 = 120;
 
@@ -47,8 +45,8 @@ pub(super) enum Came {
     Neither,
 }
 
-/// Waits until the unit has failed twice, or runs for longer than a second failure takes.
-pub(super) fn settled(lab: &Lab, host: &str, seconds: u64) -> Came {
+/// Waits until the unit has failed twice, or runs for longer than a first failure takes.
+pub(super) fn settled(lab: &Lab, host: &str, seconds: u64, failure: Duration) -> Came {
     let ask = "systemctl show k3s --property SubState --property NRestarts --value | paste --serial";
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(seconds) {
@@ -57,7 +55,7 @@ pub(super) fn settled(lab: &Lab, host: &str, seconds: u64) -> Came {
         if count > 0 && said.contains("auto-restart") {
             return Came::Down;
         }
-        if start.elapsed() > TWICE && said.contains("running") {
+        if start.elapsed() > failure && count == 0 && said.contains("running") {
             return Came::Up;
         }
         std::thread::sleep(Duration::from_millis(200));

@@ -29,11 +29,11 @@ each_k3s!(
 );
 
 fn answers_of_a_server(rehearsal: &Rehearsal) {
-    observe(rehearsal, "answers of a server", answers::of_a_server);
+    observe(rehearsal, "answers of a server", |_, lab, seen| answers::of_a_server(lab, seen));
 }
 
 fn files_objects_and_commands(rehearsal: &Rehearsal) {
-    observe(rehearsal, "files, objects and commands", files::all);
+    observe(rehearsal, "files, objects and commands", |_, lab, seen| files::all(lab, seen));
 }
 
 fn an_agents_unit(rehearsal: &Rehearsal) {
@@ -45,7 +45,7 @@ fn a_servers_unit(rehearsal: &Rehearsal) {
 }
 
 fn starts_and_signs_of_life(rehearsal: &Rehearsal) {
-    observe(rehearsal, "starts and signs of life", times::all);
+    observe(rehearsal, "starts and signs of life", |_, lab, seen| times::all(lab, seen));
 }
 
 /// What was seen, each with its name.
@@ -59,12 +59,12 @@ impl Seen {
 }
 
 /// Makes the observations of a section, and compares them with the recording.
-fn observe(rehearsal: &Rehearsal, section: &str, body: impl FnOnce(&Lab, &mut Seen)) {
+fn observe(rehearsal: &Rehearsal, section: &str, body: impl FnOnce(bool, &Lab, &mut Seen)) {
     // Opened before the lab is entered, whose machine for deploys does not have this repository.
     let recording = Recording::open(&recordings(), rehearsal.version(), rehearsal.is_real());
     rehearsal.in_lab(|lab| {
         let mut seen = Seen::default();
-        body(lab, &mut seen);
+        body(rehearsal.is_real(), lab, &mut seen);
         if rehearsal.is_real() {
             recording.is_or_becomes(section, &seen.0);
         } else {
@@ -79,7 +79,7 @@ fn recordings() -> PathBuf {
 
 /// Two nodes, one of them a server, with etcd: not every K3s has another datastore.
 fn bootstrap(lab: &Lab) {
-    configure(lab, "ocean", "services.k3s.clusterInit = true;");
+    configure(lab, "ocean", "services.k3s.clusterInit = lib.mkForce true;");
     let answer = xtask(lab, &["bootstrap-cluster"]);
     if answer.code != 0 {
         for host in ["ocean", "maia"] {
