@@ -124,13 +124,13 @@ fn stopped_and_broken_are_told_apart() {
             found[0]["evidence"][0].as_str().unwrap().to_owned()
         };
         on(lab, "maia", "systemctl stop k3s");
-        assert_eq!(stopped(), "k3s.service was stopped: inactive (dead)");
+        assert_eq!(stopped(), "k3s.service was stopped; to systemd it is inactive (dead)");
         // It ends with an exit code when it is told to stop, as K3s may: systemd calls that failed.
         on(lab, "maia", "systemctl start k3s");
         drop_in("[Service]\\nExecStop=/bin/kill -KILL $MAINPID\\n");
         is_well(lab);
         on(lab, "maia", "systemctl stop k3s");
-        assert_eq!(stopped(), "k3s.service was stopped: failed (failed, signal)");
+        assert_eq!(stopped(), "k3s.service was stopped; to systemd it is failed (failed, signal)");
         let status = xtask(lab, &["status"]).expect(0).stdout;
         assert!(status.contains("k3s.service was stopped: systemctl start k3s.service"), "{status}");
         assert!(!status.contains("failed"), "{status}");
@@ -144,7 +144,9 @@ fn stopped_and_broken_are_told_apart() {
         assert!(evidence.contains("auto-restart") && evidence.contains("it went wrong"), "{evidence}");
         // Stopped while it waits to be started again, it is stopped.
         on(lab, "maia", "systemctl stop k3s");
-        assert!(stopped().starts_with("k3s.service was stopped: inactive (dead, exit-code)"));
+        assert!(
+            stopped().starts_with("k3s.service was stopped; to systemd it is inactive (dead, exit-code)")
+        );
         // Started too often, it stays as it is with the result of its last end.
         drop_in(&format!(
             "{broken}RestartSec=100ms\\n[Unit]\\nStartLimitIntervalSec=60\\nStartLimitBurst=3\\n"
@@ -153,7 +155,10 @@ fn stopped_and_broken_are_told_apart() {
         wait_for("systemd gives up", 20, || on(lab, "maia", "systemctl is-active k3s || true") == "failed");
         let found = finds(lab, &[], 7, &[("maia", "k3s-failed")]);
         let evidence = found[0]["evidence"][0].as_str().unwrap();
-        assert_eq!(evidence, "k3s.service has failed, and is not started again: failed (failed, exit-code)");
+        assert_eq!(
+            evidence,
+            "k3s.service has failed, and is not started again; to systemd it is failed (failed, exit-code)"
+        );
     });
 }
 
