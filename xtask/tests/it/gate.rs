@@ -60,11 +60,18 @@ fn a_k3s_that_stopped_is_seen_while_its_node_is_still_said_to_be_ready(rehearsal
         on(lab, "maia", "systemctl stop k3s; systemctl kill k3s; true");
         on(lab, "maia", "mkdir -p /run/systemd/system/k3s.service.d");
         let hangs = "printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/sleep infinity\\n'";
-        on(lab, "maia", &format!("{hangs} > /run/systemd/system/k3s.service.d/hangs.conf; systemctl daemon-reload"));
+        on(
+            lab,
+            "maia",
+            &format!("{hangs} > /run/systemd/system/k3s.service.d/hangs.conf; systemctl daemon-reload"),
+        );
         on(lab, "maia", "systemctl start k3s");
-        let ready = "k3s kubectl get node maia -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}'";
+        let ready =
+            "k3s kubectl get node maia -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}'";
         assert_eq!(on(lab, "ocean", ready), "True");
-        xtask(lab, &["verify", "maia"]).expect(7).says("its node has not been heard of since its k3s started");
+        xtask(lab, &["verify", "maia"])
+            .expect(7)
+            .says("its node has not been heard of since its k3s started");
         let status = xtask(lab, &["status"]);
         assert!(status.stdout.contains("stale"), "{}", status.stdout);
         let doctor = xtask(lab, &["doctor", "maia"]).expect(7);
@@ -82,7 +89,10 @@ fn what_no_waiting_mends_is_not_waited_for(rehearsal: &Rehearsal) {
             )
         };
         let faults = [
-            ("services.k3s.extraFlags = [ \"--no-such-flag\" ];", "K3s does not know a flag that it is given"),
+            (
+                "services.k3s.extraFlags = [ \"--no-such-flag\" ];",
+                "K3s does not know a flag that it is given",
+            ),
             (&token("K10abc::node:x"), "its token begins with K10 and is none"),
             (&token(""), "its token file is empty"),
             (
@@ -106,7 +116,8 @@ fn what_no_waiting_mends_is_not_waited_for(rehearsal: &Rehearsal) {
 fn a_server_that_no_waiting_mends_goes_back(rehearsal: &Rehearsal) {
     bootstrapped(rehearsal, |lab| {
         let before = systems(lab, "ocean");
-        for flag in ["--kubelet-arg=no-such-flag=1", "--kube-apiserver-arg=no-such-flag=1", "--no-such-flag"] {
+        for flag in ["--kubelet-arg=no-such-flag=1", "--kube-apiserver-arg=no-such-flag=1", "--no-such-flag"]
+        {
             refused(lab, "ocean", &format!("services.k3s.extraFlags = [ \"{flag}\" ];"))
                 .says("does not know a flag that it is given")
                 .says("note: rolled back: ocean runs ")

@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::wait_for;
 use crate::leaks::Watch;
 use crate::support::{Clone, give_k3s, in_lab, on, xtask};
@@ -11,9 +12,10 @@ const AGENT_TOKEN: &str = "secrets/k3s-agent-token.age";
 /// Restarts K3s on maia and does not wait until it has joined, which it will not.
 const RESTART: &str = "systemctl restart k3s.service";
 
-#[test]
-fn tokens_are_copied_compared_and_tried() {
-    in_lab("tokens::tokens_are_copied_compared_and_tried", |lab| {
+each_k3s!(tokens_are_copied_compared_and_tried);
+
+fn tokens_are_copied_compared_and_tried(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let watch = Watch::start();
         let well = xtask(lab, &["token", "check"]).expect(0);

@@ -106,7 +106,7 @@ def _validated_for_good(joining: Joining) -> JoinToken:
             token = jointoken.parse(joining.token)
             return replace(token, ca_hash=jointoken.ca_hash(validate(joining.endpoint, token)))
         except (JoinError, TokenError) as error:
-            log.error(f"Failed to validate connection to cluster at {joining.endpoint.url}: {error}")
+            log.error(str(error))
         stopping.pause(_VALIDATE_PERIOD)
 
 
