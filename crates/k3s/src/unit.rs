@@ -112,6 +112,11 @@ impl Unit {
         }
     }
 
+    /// The same with systemd's own words, which may be others: what was stopped may have failed to systemd.
+    pub fn told(&self) -> String {
+        format!("{} {}; to systemd it is {}", self.id, self.does(), self.state())
+    }
+
     /// The command for the host: what starts it where nothing is wrong with it, else what tells why it does not run.
     pub fn remedy(&self) -> String {
         match self.phase() {

@@ -58,7 +58,7 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
         chart.well("k3s", format!("{} {}", unit.id, unit.state()));
         return true;
     }
-    let mut evidence = vec![format!("{} {}: {}", unit.id, unit.does(), unit.state())];
+    let mut evidence = vec![unit.told()];
     let cause = match unit.phase() {
         Phase::Crashing { .. } | Phase::Failed => Cause::K3sFailed,
         Phase::Starting | Phase::Running => Cause::K3sStarting,
