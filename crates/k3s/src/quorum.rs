@@ -11,6 +11,11 @@ pub struct Member {
     pub trouble: Option<String>,
 }
 
+/// How many of so many voting members have to be there.
+pub fn majority(voting: usize) -> usize {
+    voting / 2 + 1
+}
+
 /// What is to be said of this many servers, if anything.
 pub fn advice(servers: usize) -> Option<String> {
     let borne = servers.saturating_sub(1) / 2;
@@ -37,7 +42,7 @@ pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
         .filter_map(|member| Some(format!("{} {}", member.name, member.trouble.as_deref()?)))
         .collect();
     let remain = others().filter(|member| member.votes && member.trouble.is_none()).count();
-    let needed = voting / 2 + 1;
+    let needed = majority(voting);
     let stands_still = voting == 2 && remain == 1;
     if trouble.is_empty() && (remain >= needed || stands_still || remain == voting) {
         return Ok(match (voting, stands_still) {
@@ -55,7 +60,6 @@ pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
 /// from then on of those that stay. `staying` says who of them is Ready.
 pub fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
     let well = staying.iter().filter(|is_ready| **is_ready).count();
-    let majority = |members: usize| members / 2 + 1;
     let (members, then) = (staying.len() + 1, majority(staying.len()));
     let now = majority(members);
     if well + usize::from(leaves_ready) < now {
