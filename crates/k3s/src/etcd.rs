@@ -4,11 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
-/// Where a server's etcd says how it is, to anybody on that host.
-pub const HEALTH: &str = "http://127.0.0.1:2381/health";
-/// Where it lists its members, to whoever has a certificate of its CA. Before K3s 1.28 the second was the only one.
-pub const GATEWAYS: [&str; 2] = ["https://127.0.0.1:2382", "https://127.0.0.1:2379"];
-
 /// One member's view of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Members {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use fleet::HostName;
+use k3s::etcd::Members;
 use k3s::node::Node;
+use k3s::start::Settings;
 use k3s::unit::Unit;
 
 use super::reach::Unreached;
@@ -52,6 +54,8 @@ pub(crate) struct HostFacts {
     pub(crate) tailscale: Tailscale,
     /// What is wrong with it: its unit's state, or that its socket is missing.
     pub(crate) containerd: Option<String>,
+    /// The network's configuration for containerd that was written last.
+    pub(crate) cni: Option<CniFile>,
     /// The rules of NixOS' firewall, where it has one and it can be read.
     pub(crate) firewall: Option<String>,
     pub(crate) k3s: Option<K3sFacts>,
@@ -68,6 +72,8 @@ pub(crate) struct K3sFacts {
     /// Is the host a reader of the encrypted file in the repository? `None` where there is no such file yet.
     pub(crate) is_recipient: Option<bool>,
     pub(crate) unit: Option<Unit>,
+    /// What its K3s' configuration files say, of the little that matters here.
+    pub(crate) settings: Settings,
     /// Its newest lines, oldest first.
     pub(crate) journal: String,
     pub(crate) certificates: Vec<Certificate>,
@@ -90,8 +96,36 @@ pub(crate) struct ServerFacts {
     pub(crate) ca: String,
     /// As a token holds it; `None` for a bundle of several, whose root is not picked out here.
     pub(crate) ca_hash: Option<String>,
-    /// `/readyz?verbose`, or why there is none.
+    /// `/readyz?verbose`, or why there is none; empty where it gave no answer in time.
     pub(crate) readyz: String,
+    pub(crate) datastore: Datastore,
+}
+
+/// What a server's datastore is, and its etcd's own words.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Datastore {
+    /// K3s ran here once.
+    pub(crate) ran: bool,
+    /// There are an etcd's data.
+    pub(crate) has_etcd: bool,
+    /// There is an sqlite.
+    pub(crate) has_sqlite: bool,
+    /// The name under which it joined, or would join: `ocean-c2d1a45b`.
+    pub(crate) member: Option<String>,
+    /// Its etcd has a leader, or says why not. `None`: it gave no answer.
+    pub(crate) leader: Option<Result<(), String>>,
+    /// Who is a member, by its etcd.
+    pub(crate) members: Option<Members>,
+    /// Of each member by the address for its clients: does it answer this server?
+    pub(crate) answers: BTreeMap<String, bool>,
+}
+
+/// A file in the folder where containerd looks for the network's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CniFile {
+    pub(crate) path: String,
+    /// Seconds since it was written.
+    pub(crate) age: u64,
 }
 
 /// What is free in a place.

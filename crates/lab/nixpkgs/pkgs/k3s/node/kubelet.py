@@ -113,7 +113,7 @@ class Kubelet:
 
     def _post_status(self) -> None:
         before = _require(self._api.request("GET", f"/api/v1/nodes/{self._node.name}"))
-        status = self._status(ready=True, before=before.get("status", {}).get("conditions", []))
+        status = self._status(ready=_has_network(self._node.runtime_socket), before=before.get("status", {}).get("conditions", []))
         path = f"/api/v1/nodes/{self._node.name}/status"
         _require(self._api.request("PATCH", path, _MERGE, json.dumps({"status": status}).encode()))
 
@@ -228,6 +228,17 @@ def _require(reply: Reply) -> dict[str, Any]:
     if not reply.ok:
         raise ApiError(body.get("message") or f"{reply.status} {reply.reason}")
     return dict(body)
+
+
+def _has_network(runtime_socket: str) -> bool:
+    """Whether the container runtime says that it has one; what does not say has."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(runtime_socket.removeprefix("unix://"))
+            return not probe.recv(64).startswith(b"cni plugin")
+        except OSError:
+            return True
 
 
 def _dial(path: str) -> str:
