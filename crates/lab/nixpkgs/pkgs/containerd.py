@@ -19,7 +19,7 @@ def main() -> int:
         return 0
     if arguments[-2:] == ["config", "dump"]:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: end())
     os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
     if os.path.exists(SOCKET):
         os.unlink(SOCKET)
@@ -32,6 +32,12 @@ def main() -> int:
         while True:
             connection, _ = listener.accept()
             connection.close()
+
+
+def end() -> None:
+    """The real one takes its socket along."""
+    os.unlink(SOCKET)
+    sys.exit(0)
 
 
 def notify(message: bytes) -> None:
