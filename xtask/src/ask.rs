@@ -26,11 +26,15 @@ pub(crate) struct Asker {
 impl Asker {
     /// Nobody is connected to yet.
     pub(crate) fn new(global: &Global, fleet: &Fleet, terminal: &Terminal) -> Result<Self> {
-        let hosts: Vec<_> = fleet.hosts.values().filter_map(ssh_host).collect();
-        let ssh = Ssh::new(&hosts)?;
         let elevation = Arc::new(Elevation::new(global.sudo, identity::asker(terminal)));
-        let generation = ssh.generation()?;
-        Ok(Self { elevation, generation, jobs: global.jobs, kept: Mutex::default() })
+        Self::with(fleet, elevation, global.jobs)
+    }
+
+    /// Nobody is connected to yet; logins become root's as those of a run that is under way do.
+    pub(crate) fn with(fleet: &Fleet, elevation: Arc<Elevation>, jobs: usize) -> Result<Self> {
+        let hosts: Vec<_> = fleet.hosts.values().filter_map(ssh_host).collect();
+        let generation = Ssh::new(&hosts)?.generation()?;
+        Ok(Self { elevation, generation, jobs, kept: Mutex::default() })
     }
 
     /// How its logins become root's: a run that goes with it need not ask for the password again.

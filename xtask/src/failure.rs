@@ -40,6 +40,8 @@ pub(crate) struct Failure {
     pub(crate) is_final: bool,
     /// It was told already, step by step; what is left is the exit code.
     told: bool,
+    /// The exit code in place of the kind's: that of a program which ran for us.
+    code: Option<u8>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -47,7 +49,16 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         let (tail, notes) = (Vec::new(), Vec::new());
-        Self { kind, message: message.into(), tail, notes, hint: None, is_final: false, told: false }
+        Self {
+            kind,
+            message: message.into(),
+            tail,
+            notes,
+            hint: None,
+            is_final: false,
+            told: false,
+            code: None,
+        }
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
@@ -90,6 +101,11 @@ impl Failure {
         Self { told: true, ..Self::new(kind, "") }
     }
 
+    /// A program that ran for us, at our terminal, and ended with this code.
+    pub(crate) fn ended(code: i32) -> Self {
+        Self { code: u8::try_from(code).ok(), ..Self::told(Kind::Unforeseen) }
+    }
+
     /// Was it told already?
     pub(crate) fn is_told(&self) -> bool {
         self.told
@@ -122,7 +138,7 @@ impl Failure {
         } else if !self.told {
             eprint!("{}", self.block());
         }
-        ExitCode::from(self.kind as u8)
+        ExitCode::from(self.code.unwrap_or(self.kind as u8))
     }
 }
 

@@ -1,10 +1,18 @@
-//! `kubectl get nodes -o json`, and the commands that take a node out of its cluster.
+//! The cluster's nodes with their Leases, whether a node is what its host's K3s unit says, and the commands that take a node
+//! out of its cluster.
+//!
+//! Whether a kubelet lives its Lease says, which it renews every 10 s. The time in the Ready condition moves when something
+//! changes, else every 5 minutes, and the condition stays True for up to a minute after a kubelet died.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
-use std::time::UNIX_EPOCH;
+use std::time::SystemTime;
 
 use serde::Deserialize;
+
+use crate::Version;
+use crate::unit::Unit;
 
 /// A node as the API server sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +23,8 @@ pub struct Node {
     pub ready: Option<String>,
     /// What the condition says about it.
     pub message: String,
-    /// Seconds since 1970, by the node's own clock. The kubelet posts one when it starts, then every 5 minutes.
-    pub last_heartbeat: Option<u64>,
+    /// When its kubelet last renewed its Lease, by the node's own clock. `None` where the cluster has no Lease of its name.
+    pub renewed: Option<SystemTime>,
     /// `InternalIP`s.
     pub addresses: Vec<IpAddr>,
     /// `v1.34.2+k3s1`
@@ -29,7 +37,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// It takes no new work.
     pub cordoned: bool,
-    /// Its place in etcd; `None` where no condition says, as with sqlite.
+    /// Its place in etcd. `None`: not known. No condition says it with sqlite, before K3s 1.28.4, and for some seconds after a
+    /// server joined.
     pub etcd: Option<Etcd>,
 }
 
@@ -68,6 +77,89 @@ impl Node {
     }
 }
 
+/// Why a node cannot be relied upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The cluster has no node of its name.
+    Missing,
+    /// Its kubelet says so, or the cluster says so of it.
+    NotReady {
+        /// `False` or `Unknown`; `None` before the kubelet's first report.
+        status: Option<String>,
+        /// The condition's own words.
+        message: String,
+    },
+    /// It is said to be Ready, and its kubelet has not been heard of since the host's K3s started.
+    Silent,
+    /// Its kubelet is of another version than the K3s that the host's unit starts.
+    OtherVersion {
+        /// `v1.34.2+k3s1`, as the node says it.
+        node: String,
+        /// What the unit starts.
+        unit: Version,
+    },
+    /// It has other addresses than the one that it is to have.
+    OtherAddress {
+        /// Those that it has.
+        has: Vec<IpAddr>,
+        /// The one that it is to have.
+        wanted: IpAddr,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it has not joined: the cluster has no node of its name"),
+            Self::NotReady { status, message } => {
+                let status = status.as_deref().unwrap_or("not reported yet");
+                write!(f, "its node is not Ready ({status}): {message}")
+            }
+            Self::Silent => f.write_str("its node has not been heard of since its k3s started"),
+            Self::OtherVersion { node, unit } => {
+                write!(f, "its node is still of version {node}, and its unit starts {unit}")
+            }
+            Self::OtherAddress { has, wanted } => {
+                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+                write!(f, "its node has the address {}, not {wanted}", has.join(", "))
+            }
+        }
+    }
+}
+
+/// What is wrong with a host's node, if anything: the one judgement of everybody who asks. `unit` is the host's K3s unit,
+/// where it is known, and `address` the one that fleet.toml gives it.
+pub fn trouble(node: Option<&Node>, unit: Option<&Unit>, address: Option<IpAddr>) -> Option<Trouble> {
+    let Some(node) = node else { return Some(Trouble::Missing) };
+    if !node.is_ready() {
+        return Some(Trouble::NotReady { status: node.ready.clone(), message: node.message.clone() });
+    }
+    // Both by the host's own clock. A Lease that is older was renewed by this kubelet's predecessor.
+    let is_silent = unit.and_then(|unit| unit.started).is_some_and(|started| node.renewed <= Some(started));
+    if is_silent {
+        return Some(Trouble::Silent);
+    }
+    if let (Some(wanted), Some(has)) = (unit.and_then(Unit::version), Version::parse(&node.version))
+        && wanted != has
+    {
+        return Some(Trouble::OtherVersion { node: node.version.clone(), unit: wanted });
+    }
+    let wanted = address.filter(|wanted| !node.addresses.contains(wanted))?;
+    Some(Trouble::OtherAddress { has: node.addresses.clone(), wanted })
+}
+
+/// The command, on a server, that [`parse_list`] reads the answer of.
+pub const GET: [&str; 8] = [
+    "k3s",
+    "kubectl",
+    "get",
+    "nodes,leases.coordination.k8s.io",
+    "--namespace",
+    "kube-node-lease",
+    "--output",
+    "json",
+];
+
 #[derive(Deserialize)]
 struct List {
     items: Vec<Item>,
@@ -75,6 +167,8 @@ struct List {
 
 #[derive(Deserialize)]
 struct Item {
+    #[serde(default)]
+    kind: String,
     metadata: Metadata,
     #[serde(default)]
     spec: Spec,
@@ -92,10 +186,12 @@ struct Metadata {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Spec {
     taints: Vec<Taint>,
     unschedulable: bool,
+    /// A Lease's.
+    renew_time: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -115,7 +211,6 @@ struct Condition {
     reason: String,
     #[serde(default)]
     message: String,
-    last_heartbeat_time: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,13 +225,20 @@ struct NodeInfo {
     kubelet_version: String,
 }
 
-/// Reads a `NodeList`.
+/// Reads a list of nodes and Leases, as [`GET`] answers it.
 ///
 /// # Errors
 /// When it is not one.
 pub fn parse_list(json: &[u8]) -> Result<Vec<Node>, serde_json::Error> {
     let list: List = serde_json::from_slice(json)?;
-    Ok(list.items.into_iter().map(node).collect())
+    let (leases, nodes): (Vec<Item>, Vec<Item>) =
+        list.items.into_iter().partition(|item| item.kind == "Lease");
+    let renewed = |name: &str| {
+        let lease = leases.iter().find(|lease| lease.metadata.name == name)?;
+        humantime::parse_rfc3339(lease.spec.renew_time.as_deref()?).ok()
+    };
+    let node = |item: Item| Node { renewed: renewed(&item.metadata.name), ..node(item) };
+    Ok(nodes.into_iter().map(node).collect())
 }
 
 /// Moves a node's pods elsewhere and lets no new ones come, on a server. `seconds` is how long that may take.
@@ -163,22 +265,22 @@ fn kubectl(words: &[&str]) -> Vec<String> {
 fn node(item: Item) -> Node {
     // By type, never by position: their order is nobody's promise.
     let of = |kind: &str| item.status.conditions.iter().position(|condition| condition.r#type == kind);
-    let etcd = of("EtcdIsVoter").map(|at| {
+    let etcd = of("EtcdIsVoter").and_then(|at| {
         let Condition { status, reason, message, .. } = &item.status.conditions[at];
         let is_well = status == "True";
-        Etcd { votes: is_well || reason == "Unhealthy", is_well, message: message.clone() }
+        let is_known = is_well || status == "False";
+        let votes = is_well || reason == "Unhealthy";
+        is_known.then(|| Etcd { votes, is_well, message: message.clone() })
     });
     let ready = of("Ready").and_then(|at| item.status.conditions.into_iter().nth(at));
-    let (ready, message, last_heartbeat) = match ready {
-        Some(condition) => (Some(condition.status), condition.message, condition.last_heartbeat_time),
-        None => (None, String::new(), None),
-    };
+    let (ready, message) =
+        ready.map_or((None, String::new()), |condition| (Some(condition.status), condition.message));
     let internal = item.status.addresses.into_iter().filter(|address| address.r#type == "InternalIP");
     Node {
         name: item.metadata.name,
         ready,
         message,
-        last_heartbeat: last_heartbeat.as_deref().and_then(seconds),
+        renewed: None,
         addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
         version: item.status.node_info.kubelet_version,
         labels: item.metadata.labels,
@@ -187,11 +289,6 @@ fn node(item: Item) -> Node {
         cordoned: item.spec.unschedulable,
         etcd,
     }
-}
-
-fn seconds(rfc3339: &str) -> Option<u64> {
-    let time = humantime::parse_rfc3339(rfc3339).ok()?;
-    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -208,18 +305,77 @@ mod tests {
             "nodeInfo":{"kubeletVersion":"v1.34.2+k3s1"}}},
             {"metadata":{"name":"new","labels":{"node-role.kubernetes.io/etcd":"true"}},
              "spec":{"unschedulable":true,"taints":[{"key":"k","effect":"NoExecute"}]},
-             "status":{"conditions":[{"type":"EtcdIsVoter","status":"False","reason":"MemberIsLearner"}]}}]}"#;
+             "status":{"conditions":[{"type":"EtcdIsVoter","status":"False","reason":"MemberIsLearner"}]}},
+            {"kind":"Lease","metadata":{"name":"maia"},"spec":{"renewTime":"2026-01-02T03:04:05.250000Z"}}]}"#;
         let nodes = parse_list(json).unwrap();
         assert!(!nodes[0].is_ready());
         assert_eq!(nodes[0].message, "Kubelet stopped posting node status.");
-        assert_eq!(nodes[0].last_heartbeat, Some(1_767_323_045));
+        let renewed = nodes[0].renewed.unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!((nodes.len(), renewed.as_millis(), nodes[1].renewed), (2, 1_767_323_045_250, None));
         assert_eq!(nodes[0].addresses, ["100.64.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(nodes[0].version, "v1.34.2+k3s1");
         assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
         assert_eq!((nodes[0].has_etcd(), &nodes[0].etcd), (false, &None));
         assert!(nodes[1].has_etcd() && nodes[1].cordoned);
         assert!(nodes[1].etcd.as_ref().is_some_and(|etcd| !etcd.votes && !etcd.is_well));
+        let unknown = std::str::from_utf8(json)
+            .unwrap()
+            .replace(r#""EtcdIsVoter","status":"False""#, r#""EtcdIsVoter","status":"Unknown""#);
+        assert_eq!(parse_list(unknown.as_bytes()).unwrap()[1].etcd, None);
         assert_eq!((nodes[1].taints[0].key.as_str(), nodes[1].taints[0].value.as_str()), ("k", ""));
         assert!(parse_list(b"{}").is_err());
+    }
+
+    fn at(seconds: u64) -> Option<SystemTime> {
+        Some(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+    }
+
+    /// A node that is Ready and was renewed at 100.
+    fn ready() -> Node {
+        let json = br#"{"items":[{"metadata":{"name":"maia"},"status":{"conditions":[{"type":"Ready","status":"True"}],
+            "addresses":[{"type":"InternalIP","address":"100.64.0.5"}],"nodeInfo":{"kubeletVersion":"v1.35.4+k3s1"}}}]}"#;
+        Node { renewed: at(100), ..parse_list(json).unwrap().remove(0) }
+    }
+
+    fn unit(started: u64) -> Unit {
+        Unit { started: at(started), package: Some("k3s-1.35.4+k3s1".to_owned()), ..Unit::default() }
+    }
+
+    #[test]
+    fn a_node_is_believed_once_its_lease_is_newer_than_its_k3s() {
+        let told = |node: &Node, unit: &Unit| trouble(Some(node), Some(unit), None);
+        assert_eq!(told(&ready(), &unit(99)), None);
+        // What was renewed before this K3s started was renewed by the one before.
+        for started in [100, 101] {
+            assert_eq!(told(&ready(), &unit(started)), Some(Trouble::Silent), "{started}");
+        }
+        // No Lease is no sign of life.
+        assert_eq!(told(&Node { renewed: None, ..ready() }, &unit(1)), Some(Trouble::Silent));
+        // Where nobody knows when its K3s started, its own word has to do.
+        assert_eq!(trouble(Some(&ready()), None, None), None);
+    }
+
+    #[test]
+    fn a_node_of_another_version_is_that_of_the_k3s_before() {
+        let of = |package: &str| Unit { package: Some(package.to_owned()), ..unit(1) };
+        let told = |unit: &Unit| trouble(Some(&ready()), Some(unit), None).map(|trouble| trouble.to_string());
+        assert_eq!(
+            told(&of("k3s-1.35.5+k3s1")).as_deref(),
+            Some("its node is still of version v1.35.4+k3s1, and its unit starts 1.35.5+k3s1")
+        );
+        assert_eq!((told(&of("k3s-1.35.4+k3s1")), told(&of("my-k3s"))), (None, None));
+    }
+
+    #[test]
+    fn what_is_wrong_first_is_told() {
+        let wanted = "100.64.0.9".parse().ok();
+        let told =
+            |node: Option<&Node>| trouble(node, Some(&unit(1)), wanted).map(|trouble| trouble.to_string());
+        assert_eq!(told(None).unwrap(), "it has not joined: the cluster has no node of its name");
+        assert_eq!(
+            told(Some(&Node { ready: None, message: "x".to_owned(), ..ready() })).unwrap(),
+            "its node is not Ready (not reported yet): x"
+        );
+        assert_eq!(told(Some(&ready())).unwrap(), "its node has the address 100.64.0.5, not 100.64.0.9");
     }
 }

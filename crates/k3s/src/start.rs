@@ -21,7 +21,7 @@ impl Start {
         let unit = unit.replace("\\\n", " ");
         let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
         let mut words = command.split_whitespace().peekable();
-        let package = store_name(words.next()?);
+        let package = package(words.next()?);
         let mut flags = Vec::new();
         while let Some(word) = words.next() {
             let Some(flag) = word.strip_prefix("--") else { continue };
@@ -45,7 +45,8 @@ impl Start {
     }
 }
 
-fn store_name(program: &str) -> Option<String> {
+/// The name of the package that a program's path in a Nix store belongs to.
+pub(crate) fn package(program: &str) -> Option<String> {
     let (name, _) = program.strip_prefix("/nix/store/")?.split_once('/')?;
     name.split_once('-').map(|(_, name)| name.to_owned())
 }

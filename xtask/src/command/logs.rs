@@ -94,7 +94,7 @@ fn argv(args: &Logs, unit: &str, json: bool) -> Vec<String> {
 }
 
 fn k3s_unit(session: &Session) -> Result<String> {
-    let mut argv = vec!["systemctl", "show", "--timestamp=unix", "--property", unit::PROPERTIES];
+    let mut argv = vec!["systemctl", "show", unit::TIMESTAMP, "--property", unit::PROPERTIES];
     argv.extend(unit::CANDIDATES);
     match unit::parse(&session.run(argv)?.text()) {
         Some(unit) => Ok(unit.id),

@@ -21,6 +21,7 @@ pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod verify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agenix::{Rule, RuleError, Rules};
@@ -28,6 +29,7 @@ use console::Term;
 use fleet::{Fleet, Host};
 use remote::question;
 
+use crate::ask::Asker;
 use crate::cli::Global;
 use crate::events::Event;
 use crate::failure::{Failure, Kind, Result};
@@ -95,6 +97,11 @@ fn execute(
     };
     run.patience = if needs.patience { Duration::from_secs(global.gate_timeout) } else { Duration::ZERO };
     run.activation_timeout = Duration::from_secs(global.activation_timeout);
+    let (elevation, jobs) = (run.elevation(), global.jobs);
+    run.explain = Some(Box::new(move |name| {
+        let asker = Asker::with(fleet, Arc::clone(&elevation), jobs).ok()?;
+        crate::doctor::explain(repository, fleet, &asker, name)
+    }));
     let mut renderer: Box<dyn render::Renderer> = renderer(global, &terminal);
     let mut renderers: Vec<&mut dyn render::Renderer> = vec![renderer.as_mut()];
     renderers.extend(journal.map(|journal| journal as _));

@@ -1,17 +1,24 @@
 //! `rehearse`: the same commands, against throwaway machines.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use agenix::{Rules, SecretPath};
 use console::style;
-use lab::Lab;
+use lab::{Lab, System};
 
 use crate::cli::{self, Global, Rehearse};
 use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::repository::{Repository, is_token};
+
+/// Somebody's file that is no script is told before it fills the memory.
+const SCRIPT_MAX: u64 = 1 << 20;
+
+/// Of a machine that is no Debian, where git does not look.
+const OWN_SYSTEM: &str = "target/debian";
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
@@ -32,33 +39,48 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
     let repository = Repository::find()?;
     repository.fleet()?;
-    options(args)?;
+    options(args, &repository)?;
     let has_k3s = !args.k3s.is_empty();
     if global.dry_run {
         let command = command(args).join(" ");
         would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
+    let root = root(args, &repository)?;
+    if let (None, Some(own)) = (&args.root, root.as_ref().filter(|own| !args.install && !own.exists())) {
+        let message =
+            format!("there is no apt-get here, and no Debian for the machines in {}", own.display());
+        let hint = "`cargo xtask rehearse --install` makes it by debootstrap; --root DIR names another one";
+        return Err(Failure::configuration(message).hint(hint.to_owned()));
+    }
+    let tell = |line: &str| eprintln!("{line}");
+    if let (true, Some(root)) = (args.install, &root) {
+        lab::make_system(root, &tell)?;
+    }
+    let system = System::new(root.as_deref())?;
     if args.install {
-        lab::install(has_k3s, &[], &|line| eprintln!("{line}"))?;
+        lab::install(&system, has_k3s, &[], &tell)?;
     }
-    let missing = lab::missing(has_k3s);
-    if !missing.is_empty() {
-        return Err(lab::LabError::Missing(missing.into_iter().map(str::to_owned).collect()).into());
-    }
+    system.require(has_k3s)?;
     let program = std::env::current_exe()?;
     match lab::enter(&program, std::env::args_os().skip(1))? {
         0 => Ok(()),
-        code => Err(Failure::told(kind(code))),
+        code => Err(Failure::ended(code)),
     }
 }
 
-fn options(args: &Rehearse) -> Result<lab::Options> {
+/// The folder whose system the machines have. For a machine that is no Debian `--install` makes one.
+fn root(args: &Rehearse, repository: &Repository) -> Result<Option<PathBuf>> {
+    let is_debian = System::new(None)?.has_apt();
+    Ok(args.root.clone().or_else(|| (!is_debian).then(|| repository.root().join(OWN_SYSTEM))))
+}
+
+fn options(args: &Rehearse, repository: &Repository) -> Result<lab::Options> {
     let k3s = args.k3s.iter().map(|file| lab::K3s::at(file)).collect::<std::result::Result<_, _>>()?;
     if let Some(image) = args.image.iter().find(|image| !image.is_file()) {
         return Err(Failure::new(Kind::Usage, format!("{} is no file", image.display())));
     }
-    Ok(lab::Options { k3s, images: args.image.clone() })
+    Ok(lab::Options { k3s, images: args.image.clone(), root: root(args, repository)? })
 }
 
 /// What is real and what stands in.
@@ -116,36 +138,44 @@ fn inside(global: &Global, args: &Rehearse) -> Result<()> {
     let repository = Repository::find()?;
     let say = |text: &str| eprintln!("{} {text}", style("rehearsal").magenta().for_stderr());
     say("throwaway machines, a network without a way out");
-    let options = options(args)?;
+    let options = options(args, &repository)?;
     say(&banner(&options));
+    let script = if args.shell { script()? } else { None };
     let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &options, &say)?;
     let names: Vec<&str> = lab.machines().iter().map(lab::Machine::name).collect();
     say(&format!("{} are up after {:.1} s\n", names.join(", "), start.elapsed().as_secs_f32()));
     placeholders(&lab)?;
-    let code = lab.deployer().xtask().args(handed_on(global)).args(command(args)).run_in_foreground()?;
-    if args.shell {
+    let mut code = lab.deployer().xtask().args(handed_on(global)).args(command(args)).run_in_foreground()?;
+    if let Some(script) = script {
+        say("the script, on the deployer, in the copied repository");
+        let ended = lab.script(&script)?.run_in_foreground()?;
+        say(&format!("the script ended with exit code {ended}"));
+        code = if code == 0 { ended } else { code };
+    } else if args.shell {
         say(
-            "a shell on the deployer, in the copied repository; `xtask` is this tool; exit ends the rehearsal",
+            "a shell on the deployer, in the copied repository; `cargo xtask`, `ssh` and `kubectl` are at hand; exit ends it all",
         );
-        lab.deployer().shell().run_in_foreground()?;
+        lab.shell().run_interactively()?;
     }
     eprintln!();
     say(&format!("the machines are gone; it took {:.1} s", start.elapsed().as_secs_f32()));
-    if code == 0 { Ok(()) } else { Err(Failure::told(kind(code))) }
+    if code == 0 { Ok(()) } else { Err(Failure::ended(code)) }
 }
 
-/// The exit code of the command under rehearsal is that of the rehearsal.
-fn kind(code: i32) -> Kind {
-    let kinds = [
-        Kind::Usage,
-        Kind::Configuration,
-        Kind::Unreachable,
-        Kind::Build,
-        Kind::Activation,
-        Kind::Verification,
-        Kind::Unknown,
-        Kind::Locked,
-        Kind::Interrupted,
-    ];
-    kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Unforeseen)
+/// What is to be run in the shell where nobody is at the terminal. Read before anything else runs, which would take it for its own
+/// input.
+fn script() -> Result<Option<Vec<u8>>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(None);
+    }
+    let mut script = Vec::new();
+    stdin.lock().take(SCRIPT_MAX + 1).read_to_end(&mut script)?;
+    if script.len() as u64 > SCRIPT_MAX {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the script on standard input is longer than {SCRIPT_MAX} bytes"),
+        ));
+    }
+    Ok(Some(script))
 }

@@ -19,15 +19,6 @@ struct Check {
     env: &'static [(&'static str, &'static str)],
 }
 
-impl Check {
-    /// Tests that need a real K3s are left out where none is named: they would pass, and have looked at nothing.
-    fn argv(&self, has_k3s: bool) -> Vec<&'static str> {
-        let is_tests = self.argv.starts_with(&["cargo", "test"]);
-        let more: &[_] = if is_tests && !has_k3s { &WITHOUT_REAL } else { &[] };
-        [self.argv, more].concat()
-    }
-}
-
 /// What the tests use beyond the lab's packages.
 const PACKAGES: [(&str, &str); 13] = [
     ("bash-completion", "dh_bash-completion"),
@@ -96,48 +87,74 @@ const CHECKS: [Check; 5] = [
     },
 ];
 
-/// Names the K3s that tests about K3s run on beside the stand-in; the tests read it, too.
+/// Tests that need what not every machine has: the variable that names it, what their paths contain, what they need. Without it
+/// they would pass, and have looked at nothing: they are left out, and counted.
+const NEEDY: [Needy; 2] = [
+    Needy { variable: K3S, path: "real::", need: "a real K3s" },
+    Needy { variable: "XTASK_TEST_ROOT", path: "other_system::", need: "the system of a folder" },
+];
+/// Names the K3s that tests about K3s run on beside the stand-in.
 const K3S: &str = "XTASK_TEST_K3S";
-/// What tests on a real K3s have in their paths, and for cargo test: none of them.
-const REAL: &str = "real::";
-const WITHOUT_REAL: [&str; 3] = ["--", "--skip", REAL];
+
+struct Needy {
+    variable: &'static str,
+    path: &'static str,
+    need: &'static str,
+}
+
+impl Needy {
+    fn is_there(&self) -> bool {
+        std::env::var_os(self.variable).is_some_and(|value| !value.is_empty())
+    }
+
+    /// As cargo lists them.
+    fn count(&self, root: &Path) -> Result<usize> {
+        let list = ["test", "--quiet", "--package", "xtask", "--test", "it", "--", "--list", self.path];
+        let listed = remote::Cmd::new("cargo").args(list).dir(root).timeout(LISTED).run();
+        let listed = listed
+            .map_err(|error| Failure::new(Kind::Unforeseen, format!("failed to list the tests: {error}")))?;
+        Ok(listed.text().lines().filter(|line| line.ends_with(": test")).count())
+    }
+}
+
+impl Check {
+    /// `cargo test` is told which tests to leave out.
+    fn whole_argv(&self) -> Vec<&'static str> {
+        let needy = NEEDY.iter().filter(|needy| !needy.is_there());
+        let skips: Vec<&str> = needy.flat_map(|needy| ["--skip", needy.path]).collect();
+        if skips.is_empty() || !self.argv.starts_with(&["cargo", "test"]) {
+            return self.argv.to_vec();
+        }
+        [self.argv, &["--"], &skips].concat()
+    }
+}
 
 pub(crate) fn run(global: &Global, args: &Test) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
-    let has_k3s = std::env::var_os(K3S).is_some_and(|value| !value.is_empty());
     if global.dry_run {
         for check in &CHECKS {
-            would(global, &format!("run {}: {}", check.name, check.argv(has_k3s).join(" ")));
+            would(global, &format!("run {}: {}", check.name, check.whole_argv().join(" ")));
         }
         return Ok(());
     }
     events::refuse(global, "what the tests say is")?;
     if args.install {
-        lab::install(has_k3s, &PACKAGES, &|line| eprintln!("{line}"))?;
+        lab::install(&lab::System::new(None)?, NEEDY[0].is_there(), &PACKAGES, &|line| eprintln!("{line}"))?;
         install_rage(root)?;
         install_from_registries(root)?;
     }
     for check in &CHECKS {
         say!("{} {}", style("test").cyan().bold(), check.name);
-        remote::dev::run_visibly(root, &check.argv(has_k3s), check.env).map_err(|error| {
+        remote::dev::run_visibly(root, &check.whole_argv(), check.env).map_err(|error| {
             Failure::new(Kind::Verification, format!("{}: {error}", check.name))
                 .hint("`cargo xtask test --install` installs what the tests need".to_owned())
         })?;
     }
-    if !has_k3s {
-        let count = count_real(root)?;
-        say!("{count} tests need a real K3s and were left out: {K3S}=FILE runs them");
+    for needy in NEEDY.iter().filter(|needy| !needy.is_there()) {
+        let count = needy.count(root)?;
+        say!("{count} tests need {} and were left out: {}=… runs them", needy.need, needy.variable);
     }
     Ok(())
-}
-
-/// The tests that need a real K3s, as cargo lists them.
-fn count_real(root: &Path) -> Result<usize> {
-    let list = ["test", "--quiet", "--package", "xtask", "--test", "it", "--", "--list", REAL];
-    let listed = remote::Cmd::new("cargo").args(list).dir(root).timeout(LISTED).run();
-    let listed = listed
-        .map_err(|error| Failure::new(Kind::Unforeseen, format!("failed to list the tests: {error}")))?;
-    Ok(listed.text().lines().filter(|line| line.ends_with(": test")).count())
 }
 
 /// Installs rage, unless this very version is there.

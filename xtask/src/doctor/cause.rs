@@ -53,60 +53,60 @@ macro_rules! causes {
         }
     };
 }
-
 causes! {
     NameUnresolved Error "name-unresolved": "its name does not resolve here",
         seen "ssh, at each address of fleet.toml", do "getent hosts {detail}; else put its IP address into addresses in hosts/fleet.toml",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     NoRoute Error "no-route": "there is no route to it",
         seen "ssh, at each address of fleet.toml", do "here: tailscale status; ip route get {detail}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     SshRefused Error "ssh-refused": "it is up, and its sshd does not answer",
         seen "ssh, at each address of fleet.toml", do "at its console: systemctl start sshd; journalctl -u sshd",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     SshSilent Error "ssh-silent": "nothing answers within the time limit",
         seen "ssh, at each address of fleet.toml", do "is it up, and in the mesh? tailscale ping {detail}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     WrongHostKey Error "wrong-host-key": "its host key is not the pinned one",
         seen "ssh, with the key of fleet.toml",
         do "compare at its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; then cargo xtask node pin {host}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     LoginRefused Error "login-refused": "it refuses the login",
         seen "ssh", do "ssh-add -l; is one of these keys in [admins], and was {host} deployed with it?",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
     NotAsked Error "not-asked": "it could not be asked",
         seen "no pinned key, no root, a lost link", do "cargo xtask verify {host}",
-        causes [NodeMissing NodeNotReady KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
+        causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
 
     OwnClock Error "own-clock": "this machine's clock differs from those of all hosts, which agree",
         seen "date, on every host and here", do "here: timedatectl",
         causes [], as_server [];
     ClockSkew Error "clock-skew": "its clock is wrong",
         seen "date, compared with ours and the other hosts'", do "on {host}: timedatectl; systemctl restart systemd-timesyncd",
-        causes [CertificateNotValid CertificateExpired CertificateNear NodeMissing NodeNotReady K3sFailed],
-        as_server [CertificateNotValid];
+        causes [CertificateNotValid CertificateExpired CertificateNear NodeMissing NodeNotReady NodeSilent K3sFailed
+                TokenUntold],
+        as_server [CertificateNotValid TokenUntold];
     DiskFull Error "disk-full": "a file system is full",
         seen "df: bytes and inodes of the store, K3s' data, its datastore, /run",
         do "on {host}: nix-collect-garbage --delete-older-than 30d; du -xh --max-depth 2 {detail}",
         causes [FailedUnits ContainerdDown SecretMissing SecretEmpty K3sFailed K3sStarting K3sStopped ApiNotReady EtcdFailed
-                NodeMissing NodeNotReady NodePressure],
+                NodeMissing NodeNotReady NodeSilent NodePressure],
         as_server [];
 
     TailscaleDown Error "tailscale-down": "tailscale is down",
         seen "systemctl, tailscale status", do "on {host}: systemctl start tailscaled; tailscale up",
         causes [InterfaceMissing AddressMissing FlannelMissing ServerUnreachable KubeletUnreachable K3sFailed K3sStarting
-                FailedUnits NodeMissing NodeNotReady],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
+                FailedUnits NodeMissing NodeNotReady NodeSilent],
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
     InterfaceMissing Error "interface-missing": "the interface that fleet.toml names is not there",
         seen "/sys/class/net; the journal: unable to find interface",
         do "on {host}: ip link; then mend cluster.interface in hosts/fleet.toml, or start what makes {detail}",
         causes [AddressMissing FlannelMissing ServerUnreachable KubeletUnreachable K3sFailed K3sStarting NodeMissing
-                NodeNotReady NodeAddress],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
+                NodeNotReady NodeSilent NodeAddress],
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
     AddressMissing Error "address-missing": "its node_ip is on none of its interfaces",
         seen "ip addr", do "on {host}: ip addr; then mend node_ip in hosts/fleet.toml, or the interface",
-        causes [ServerUnreachable KubeletUnreachable K3sFailed K3sStarting NodeMissing NodeNotReady NodeAddress],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
+        causes [ServerUnreachable KubeletUnreachable K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent NodeAddress],
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
 
     NotRecipient Error "not-a-recipient": "its token's file in secrets/ is not encrypted to it",
         seen "the file's header and ssh_host_key, keyless",
@@ -114,25 +114,26 @@ causes! {
         causes [SecretMissing SecretEmpty], as_server [];
     SecretMissing Error "secret-missing": "its token was not decrypted",
         seen "/run/agenix; the journal: Waiting for … to be available", do "cargo xtask deploy {host}",
-        causes [K3sFailed K3sStarting NodeMissing NodeNotReady FlannelMissing KubeletUnreachable],
-        as_server [ServerUnreachable NodeNotReady];
+        causes [K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
+        as_server [ServerUnreachable NodeNotReady NodeSilent];
     SecretEmpty Error "secret-empty": "its token's file is empty",
         seen "/run/agenix; the journal: --token is required", do "cargo xtask deploy {host}",
-        causes [WrongToken K3sFailed K3sStarting NodeMissing NodeNotReady FlannelMissing KubeletUnreachable],
+        causes [WrongToken K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
         as_server [];
     SecretExposed Error "secret-exposed": "its token's file has another mode or owner than 400 and root",
         seen "/run/agenix", do "cargo xtask deploy {host}; is age.secrets changed in hosts/{host}?",
         causes [], as_server [];
     TokenMalformed Error "token-malformed": "its token begins with K10 and is none: K3s refuses it",
         seen "the form of the file in /run/agenix", do "cargo xtask deploy {host}",
-        causes [WrongToken CaMismatch K3sFailed K3sStarting NodeMissing NodeNotReady FlannelMissing KubeletUnreachable],
+        causes [WrongToken CaMismatch K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing
+                KubeletUnreachable FirstJoinRefused],
         as_server [];
     NoAgentToken Error "no-agent-token": "it has no token for agents: they hold the server's own",
         seen "server/agent-token is a symlink", do "docs/runbook.md: A server without an agent token",
         causes [], as_server [ServersToken];
     ServersToken Error "servers-token": "this agent holds the server's token, and could join as a server",
         seen "the token's form; digests of both passwords, keyed anew each time", do "cargo xtask deploy {host}",
-        causes [WrongToken CaMismatch], as_server [];
+        causes [WrongToken CaMismatch FirstJoinRefused], as_server [];
     K3s10Token Note "k3s10-token": "its token begins with K3S10, which K3s takes for a part of the password: it works, and stays",
         seen "the form of the file in /run/agenix", do "change nothing: without the prefix it would be another password",
         causes [], as_server [];
@@ -143,69 +144,92 @@ causes! {
                                                      start with it",
         seen "digests of secret and server/token; the journal: encrypted with different token",
         do "git log -- secrets/k3s-server-token.age; put the old one back, then cargo xtask deploy {host}; rotation is k3s token rotate",
-        causes [K3sFailed K3sStarting NodeMissing NodeNotReady ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        causes [K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent ApiNotReady],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     PasswdNewer Error "passwd-newer": "an agent token was added to a server that ran without one",
         seen "the journal: newer than datastore", do "on {host}: k3s token rotate, to the unchanged token; docs/runbook.md: A server without \
                                                       an agent token",
-        causes [K3sFailed K3sStarting NoAgentToken NodeMissing NodeNotReady ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        causes [K3sFailed K3sStarting NoAgentToken NodeMissing NodeNotReady NodeSilent ApiNotReady],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
+
+    UnknownFlag Error "unknown-flag": "k3s, or a component in it, does not know a flag that it is given",
+        seen "the journal: flag provided but not defined; unknown flag", do "look at services.k3s.extraFlags of {host}, then cargo xtask deploy {host}",
+        causes [K3sFailed K3sStarting ApiNotReady NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+    CgroupV1 Error "cgroup-v1": "its kubelet refuses a host with cgroup v1",
+        seen "the journal: not run on a host using cgroup v1",
+        do "boot {host} with cgroup v2: without systemd.unified_cgroup_hierarchy=0 in boot.kernelParams",
+        causes [K3sFailed K3sStarting ApiNotReady NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
 
     ContainerdDown Error "containerd-down": "containerd does not run, or its socket is not there",
         seen "systemctl; /run/containerd/containerd.sock", do "on {host}: systemctl restart containerd; journalctl -u containerd",
-        causes [FailedUnits K3sFailed K3sStarting NodeMissing NodeNotReady FlannelMissing KubeletUnreachable],
+        causes [FailedUnits K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
         as_server [];
     K3sAbsent Error "k3s-absent": "it has no k3s unit",
         seen "systemctl", do "cargo xtask deploy {host}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ContainerdDown SecretMissing],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ContainerdDown SecretMissing],
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+    K3sTooOld Error "k3s-too-old": "its K3s is older than those that cargo xtask supports",
+        seen "k3s --version", do "upgrade it first, servers before agents, one minor version after the other: \
+                                  https://docs.k3s.io/upgrades/manual",
+        causes [NoAgentToken WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken],
+        as_server [WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken KubeletNewer];
     K3sStopped Error "k3s-stopped": "k3s was stopped",
         seen "systemctl", do "on {host}: systemctl start {detail}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     K3sFailed Error "k3s-failed": "k3s ends and is started again and again, or has failed",
         seen "systemctl, and its last lines", do "on {host}: journalctl -u {detail}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     K3sStarting Error "k3s-starting": "k3s is starting, and not ready yet",
         seen "systemctl, and its last lines", do "wait a minute; then on {host}: journalctl -u {detail}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
 
     EtcdFailed Error "etcd-failed": "its datastore does not answer: etcd has no quorum, or cannot write",
         seen "/readyz?verbose: [-]etcd failed", do "start the other servers' k3s: more than half of them have to run; on {host}: journalctl -u k3s",
-        causes [ApiNotReady K3sFailed K3sStarting NodeMissing NodeNotReady WrongToken],
-        as_server [ApiNotReady K3sStarting K3sFailed ServerUnreachable NodeMissing NodeNotReady];
+        causes [ApiNotReady K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent WrongToken FirstJoinRefused],
+        as_server [ApiNotReady K3sStarting K3sFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     ApiNotReady Error "api-not-ready": "its API server is not ready",
         seen "/readyz?verbose", do "on {host}: k3s kubectl get --raw '/readyz?verbose'; journalctl -u k3s",
-        causes [NodeMissing NodeNotReady], as_server [NodeMissing NodeNotReady];
+        causes [NodeMissing NodeNotReady NodeSilent], as_server [NodeMissing NodeNotReady NodeSilent TokenUntold];
     CertificateExpired Error "certificate-expired": "a certificate has expired",
         seen "k3s certificate check", do "on {host}: systemctl restart k3s, which renews it",
-        causes [CertificateNear K3sFailed NodeMissing NodeNotReady ApiNotReady],
-        as_server [CertificateNotValid ServerUnreachable NodeMissing NodeNotReady];
+        causes [CertificateNear K3sFailed NodeMissing NodeNotReady NodeSilent ApiNotReady],
+        as_server [CertificateNotValid ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     CertificateNear Error "certificate-near": "a certificate ends within 30 days",
         seen "k3s certificate check", do "on {host}: systemctl restart k3s, which renews it",
         causes [], as_server [];
     CertificateNotValid Error "certificate-not-valid": "the server's certificate is not valid at its time: their clocks differ, or it has expired",
         seen "the journal: certificate has expired or is not yet valid", do "on {host} and {server}: timedatectl; k3s certificate check",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable TokenUntold], as_server [];
 
     ServerUnreachable Error "server-unreachable": "it does not reach the server's port 6443",
         seen "curl from the agent; the journal: failed to get CA certs", do "on {server}: systemctl status k3s firewall; then cargo xtask deploy {server}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable WrongToken], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable WrongToken FirstJoinRefused], as_server [];
     CaMismatch Error "ca-mismatch": "its token was made by a server with another CA",
         seen "the hash in the token; the journal: token CA hash does not match", do "cargo xtask deploy {host}",
-        causes [WrongToken StaleToken NodeMissing NodeNotReady FlannelMissing KubeletUnreachable], as_server [];
+        causes [WrongToken StaleToken NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable
+                FirstJoinRefused], as_server [];
     WrongToken Error "wrong-token": "the server does not accept its token",
         seen "a login from the agent; digests; the journal: not authorized", do "cargo xtask deploy {host}",
-        causes [StaleToken NodeMissing NodeNotReady FlannelMissing KubeletUnreachable], as_server [];
+        causes [StaleToken NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
+    FirstJoinRefused Note "first-join-refused": "it has joined, and a first join would be refused: the server does not accept its token",
+        seen "a login from the agent, digests; its node is well", do "cargo xtask deploy {host}",
+        causes [], as_server [];
+    TokenUntold Note "token-untold": "it cannot be told whether the server takes its token",
+        seen "a login from the agent that gets neither of K3s' answers", do "on {server}: journalctl -u k3s; then cargo xtask token check \
+                                                                             {host}",
+        causes [], as_server [];
     StaleToken Error "stale-token": "k3s runs with an older token than the one that it now has",
         seen "the journal: not authorized, while a login with the token works", do "on {host}: systemctl restart {detail}",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
     NodePasswordRejected Error "node-password-rejected": "a node of this name is registered with another password: reinstalled, or a \
                                                          duplicate",
         seen "the journal: Node password rejected", do "on {server}: k3s kubectl -n kube-system delete secret {host}.node-password.k3s",
-        causes [NodeMissing NodeNotReady FlannelMissing KubeletUnreachable], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
 
     NodeMissing Error "node-missing": "the cluster has no node of its name",
         seen "kubectl get nodes", do "on {host}: systemctl restart k3s; journalctl -u k3s",
@@ -213,6 +237,12 @@ causes! {
     NodeNotReady Error "node-not-ready": "its node is not Ready",
         seen "kubectl get nodes", do "on {host}: journalctl -u k3s -u containerd",
         causes [FlannelMissing KubeletUnreachable NodePressure], as_server [];
+    NodeSilent Error "node-silent": "its node is said to be Ready, and has not been heard of since its k3s started",
+        seen "its Lease in kube-node-lease, and the start of its k3s' main process", do "wait a minute; then on {host}: journalctl -u k3s",
+        causes [], as_server [];
+    NodeVersion Error "node-version": "its node reports another version than its k3s unit starts",
+        seen "kubectl get nodes, and the unit", do "on {host}: systemctl restart k3s",
+        causes [], as_server [];
     NodeAddress Error "node-address": "its node has another address than its node_ip",
         seen "kubectl get nodes", do "cargo xtask deploy {host}",
         causes [], as_server [];

@@ -1,6 +1,10 @@
 //! What the API server says of the nodes, and what shows only when the hosts are seen together.
 
+use std::time::SystemTime;
+
 use fleet::{Fleet, HostName};
+use k3s::node::{Node, Trouble};
+use k3s::unit::Unit;
 
 use super::facts::{Facts, NodeFacts};
 use super::system::SKEW;
@@ -9,36 +13,50 @@ use super::{Asked, Cause, Chart, Examination, Finding, Well, remedy};
 /// The node of one host.
 pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
     let (Some(nodes), Some(_)) = (&facts.nodes, chart.host.role) else { return };
-    let Some(NodeFacts { node, pressures }) =
-        nodes.iter().find(|it| it.node.name == chart.host.name.as_str())
-    else {
-        let names: Vec<&str> = nodes.iter().map(|it| it.node.name.as_str()).collect();
-        return chart.found(Cause::NodeMissing, None, vec![format!("nodes: {}", names.join(" "))], "");
-    };
-    if !node.is_ready() {
-        let status = node.ready.as_deref().unwrap_or("not reported yet");
-        let evidence = format!("Ready: {status}: {}", node.message);
-        chart.found(Cause::NodeNotReady, None, vec![evidence], "");
+    let found = nodes.iter().find(|it| it.node.name == chart.host.name.as_str());
+    let unit = facts.of(&chart.host.name).and_then(|seen| seen.k3s.as_ref()?.unit.as_ref());
+    let trouble = k3s::node::trouble(found.map(|it| &it.node), unit, chart.host.node_ip);
+    if let Some(trouble) = &trouble {
+        let (cause, evidence) = match trouble {
+            Trouble::Missing => {
+                let names: Vec<&str> = nodes.iter().map(|it| it.node.name.as_str()).collect();
+                (Cause::NodeMissing, format!("nodes: {}", names.join(" ")))
+            }
+            Trouble::NotReady { status, message } => {
+                let status = status.as_deref().unwrap_or("not reported yet");
+                (Cause::NodeNotReady, format!("Ready: {status}: {message}"))
+            }
+            Trouble::Silent => (Cause::NodeSilent, silence(found.map(|it| &it.node), unit)),
+            Trouble::OtherVersion { node, unit } => {
+                (Cause::NodeVersion, format!("{node} in the cluster, {unit} in its unit"))
+            }
+            Trouble::OtherAddress { has, wanted } => {
+                let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+                (Cause::NodeAddress, format!("{} in the cluster, {wanted} in fleet.toml", has.join(" ")))
+            }
+        };
+        chart.found(cause, None, vec![evidence], "");
     }
-    if let Some(ip) = chart.host.node_ip.filter(|ip| !node.addresses.contains(ip)) {
-        let has: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-        chart.found(
-            Cause::NodeAddress,
-            None,
-            vec![format!("{} in the cluster, {ip} in fleet.toml", has.join(" "))],
-            "",
-        );
-    }
+    let Some(NodeFacts { node, pressures }) = found else { return };
     if node.cordoned {
         chart.found(Cause::NodeCordoned, None, vec!["spec.unschedulable: true".to_owned()], "");
     }
     if !pressures.is_empty() {
         chart.found(Cause::NodePressure, Some(pressures.join(", ")), Vec::new(), "");
     }
-    if node.is_ready() && !node.cordoned {
+    if trouble.is_none() && !node.cordoned {
         chart.well("node", format!("Ready, {}", node.version));
     }
     version(chart, nodes, node);
+}
+
+/// When its Lease was renewed, and when its K3s started.
+fn silence(node: Option<&Node>, unit: Option<&Unit>) -> String {
+    let told = |time: Option<SystemTime>| {
+        time.map_or("never".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
+    };
+    let renewed = told(node.and_then(|node| node.renewed));
+    format!("its Lease: {renewed}; its k3s started: {}", told(unit.and_then(|unit| unit.started)))
 }
 
 /// The API server's version is that of the first server's own kubelet: they are one program.

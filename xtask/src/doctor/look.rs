@@ -82,9 +82,9 @@ fn look_at(
 
 /// Since its start, if that was a moment ago; a unit that is not up has its reason in its last attempts.
 fn journal(session: &Session, unit: &Unit) -> std::result::Result<String, RunError> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let since = match unit.since.filter(|_| unit.is_active()) {
-        Some(since) if since + RECENT > now => format!("@{since}"),
+    let now = k3s::unit::seconds(SystemTime::now());
+    let since = match unit.started.filter(|_| unit.is_active()).map(k3s::unit::seconds) {
+        Some(started) if started + RECENT > now => format!("@{started}"),
         _ => format!("-{RECENT}s"),
     };
     journal_since(session, &unit.id, &since)
@@ -121,7 +121,7 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
             return Ok(Way::None);
         }
         let input = SecretSlice::from(ca.clone().into_bytes());
-        let probe = format!("{}{PROBE}", k3s::login::PASSWORD_OF);
+        let probe = format!("{}{}{PROBE}", k3s::login::PASSWORD_OF, k3s::login::LOG_IN);
         let said = session.run_with_input(["sh", "-c", &probe, "sh", AGENT_SECRET, &address], input)?;
         Ok(Way::FromAgent(read::probe(&said.text(), &address)))
     });
@@ -168,6 +168,6 @@ fn from_server(
 
 /// `None` where the API server does not answer, for which there are findings of its own.
 fn nodes(session: &Session) -> Option<Vec<NodeFacts>> {
-    let argv = ["timeout", "20", "k3s", "kubectl", "get", "nodes", "--output", "json"];
+    let argv = ["timeout", "20"].into_iter().chain(k3s::node::GET);
     read::nodes(&session.run(argv).ok()?.stdout)
 }

@@ -41,6 +41,7 @@ section firewall; { iptables -w 2 -S nixos-fw || nft list chain inet nixos-fw in
 section secret; stat --dereference --format '%s %a %U' "$1" 2> /dev/null
 section token; [ -r "$1" ] && form "$1"
 section digest; digest "$1"
+section version; timeout 10 k3s --version 2> /dev/null
 section certificates; timeout 20 k3s certificate check 2>&1
 [ "$2" = server ] || exit 0
 

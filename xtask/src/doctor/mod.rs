@@ -20,6 +20,9 @@ mod token;
 
 use fleet::{Fleet, Host, HostName, Role};
 
+use crate::ask::Asker;
+use crate::repository::Repository;
+
 pub(crate) use cause::{Cause, Weight};
 pub(crate) use facts::{Asked, Facts};
 pub(crate) use look::look;
@@ -68,8 +71,9 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
                 if let Some(k3s) = &seen.k3s {
                     let servers =
                         server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
-                    token::rules(&mut chart, k3s, servers);
-                    service::rules(&mut chart, seen, k3s, is_joined(facts, host));
+                    let joined = is_joined(facts, host);
+                    token::rules(&mut chart, k3s, servers, joined);
+                    service::rules(&mut chart, seen, k3s, joined);
                     network::ways(&mut chart, k3s);
                 }
             }
@@ -81,10 +85,36 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
     all
 }
 
-/// Is its node Ready? Then the journal's older lines are history.
+/// What is at the bottom of one host's trouble, for a run whose gate it did not pass: asked of it and of the first server.
+/// Nothing where nobody can be asked, or nothing is found.
+pub(crate) fn explain(
+    repository: &Repository,
+    fleet: &Fleet,
+    asker: &Asker,
+    name: &HostName,
+) -> Option<crate::run::Finding> {
+    let server = fleet.first_server().filter(|server| server.name != *name);
+    let hosts: Vec<&Host> = fleet.hosts.get(name).into_iter().chain(server).collect();
+    let facts = look(repository, fleet, asker, &hosts).ok()?;
+    let examination = examine(fleet, &facts);
+    // What the run itself brings about, until it has ended.
+    let is_ours = |cause: Cause| matches!(cause, Cause::RollbackArmed | Cause::BootDiffers);
+    let is_cause = |it: &Finding| it.cause.entry().weight == Weight::Error && !is_ours(it.cause);
+    let is_its = |finding: &Finding| finding.host.as_ref() == Some(name);
+    let found: Vec<Finding> = examination.findings.into_iter().filter(is_cause).collect();
+    let first = found.iter().find(|it| is_its(it)).or_else(|| found.first())?;
+    let place =
+        first.host.as_ref().filter(|host| *host != name).map_or(String::new(), |host| format!("{host}: "));
+    let value = first.value.as_ref().map_or(String::new(), |value| format!(" ({value})"));
+    let finding = crate::run::Finding::new(format!("{place}{}{value}", first.cause.entry().what));
+    Some(finding.evidence(first.evidence.clone()).hint(first.remedy.clone()))
+}
+
+/// Is its node as it should be? Then the journal's older lines are history.
 fn is_joined(facts: &Facts, host: &Host) -> Option<bool> {
-    let nodes = facts.nodes.as_ref()?;
-    Some(nodes.iter().any(|it| it.node.name == host.name.as_str() && it.node.is_ready()))
+    let node = facts.nodes.as_ref()?.iter().find(|it| it.node.name == host.name.as_str());
+    let unit = facts.of(&host.name).and_then(|seen| seen.k3s.as_ref()?.unit.as_ref());
+    Some(k3s::node::trouble(node.map(|it| &it.node), unit, None).is_none())
 }
 
 /// What a rule writes to: the findings of one host.

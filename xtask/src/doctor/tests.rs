@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use std::time::{Duration, SystemTime};
+
 use fleet::{Fleet, HostName};
+use k3s::Version;
+use k3s::login::{Answer, JOINED};
 use k3s::node::Node;
 use k3s::unit::Unit;
 
 use super::facts::{
-    Certificate, HostFacts, K3sFacts, Login, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale,
-    TokenForm, Unanswered,
+    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale, TokenForm,
+    Unanswered,
 };
 use super::reach::Unreached;
 use super::{Asked, Cause, Facts, examine};
@@ -22,13 +26,20 @@ fn fleet() -> Fleet {
     Fleet::parse(text).unwrap()
 }
 
+fn at(seconds: u64) -> Option<SystemTime> {
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
 fn host(ip: &str, token: TokenForm) -> HostFacts {
     let unit = Unit {
         id: "k3s.service".to_owned(),
         active: "active".to_owned(),
         sub: "running".to_owned(),
         result: "success".to_owned(),
-        since: Some(1),
+        restart: "always".to_owned(),
+        started: at(1),
+        package: Some("k3s-1.34.2+k3s1".to_owned()),
+        ..Unit::default()
     };
     let certificate =
         Certificate { file: "client-admin.crt".to_owned(), left: 300 * 86400, line: "ok".to_owned() };
@@ -58,7 +69,8 @@ fn agent(ip: &str) -> HostFacts {
     let mut agent = host(ip, TokenForm::Full { user: "node".to_owned(), ca_hash: HASH.to_owned() });
     let k3s = agent.k3s.as_mut().unwrap();
     k3s.digest = Some("node's".to_owned());
-    k3s.probe = Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Login::Accepted });
+    k3s.probe =
+        Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Some(Answer::Accepted) });
     k3s.kubelet = Some(Ok(()));
     agent
 }
@@ -83,7 +95,7 @@ fn node(name: &str, ip: &str) -> NodeFacts {
         name: name.to_owned(),
         ready: Some("True".to_owned()),
         message: String::new(),
-        last_heartbeat: None,
+        renewed: at(2),
         addresses: vec![ip.parse().unwrap()],
         version: "v1.34.2+k3s1".to_owned(),
         labels: BTreeMap::new(),
@@ -140,6 +152,11 @@ impl Bent<'_> {
         sub.clone_into(&mut unit.sub);
     }
 
+    fn version(&mut self, name: &str, version: &str) {
+        self.node(name).node.version = format!("v{version}");
+        self.k3s(name).unit.as_mut().unwrap().package = Some(format!("k3s-{version}"));
+    }
+
     fn says(&mut self, name: &str, line: &str) {
         line.clone_into(&mut self.k3s(name).journal);
     }
@@ -158,11 +175,16 @@ impl Bent<'_> {
         let no = Unanswered { silent: false, said: "curl: (7) Failed to connect".to_owned() };
         let probe = self.k3s(agent).probe.as_mut().unwrap();
         probe.reach = Err(no);
-        probe.login = Login::Unknown(String::new());
+        probe.login = None;
     }
 
     fn refused(&mut self, agent: &str) {
-        self.k3s(agent).probe.as_mut().unwrap().login = Login::Refused("401 not authorized".to_owned());
+        self.k3s(agent).probe.as_mut().unwrap().login = Some(Answer::Refused);
+    }
+
+    /// Neither of K3s' two answers.
+    fn unclear(&mut self, agent: &str, said: &str) {
+        self.k3s(agent).probe.as_mut().unwrap().login = Some(Answer::Unclear(said.to_owned()));
     }
 
     fn kubelet_gone(&mut self, agent: &str) {
@@ -243,11 +265,30 @@ fn what_is_wrong_with_a_host() {
         ("maia", Cause::DiskFull, |it| {
             it.host("maia").rooms[0].bytes = 4096;
             it.host("maia").failed_units = vec!["containerd.service".to_owned()];
-            it.unit("maia", "failed", "failed");
+            it.unit("maia", "activating", "auto-restart");
             it.not_ready("maia");
             it.node("maia").pressures = vec!["DiskPressure".to_owned()];
         }),
         ("maia", Cause::DiskFull, |it| it.host("maia").rooms[0].inodes = Some(3)),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = at(1)),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = None),
+        ("maia", Cause::NodeVersion, |it| it.node("maia").node.version = "v1.34.1+k3s1".to_owned()),
+        // Its node is still said to be Ready, for the best part of a minute.
+        ("maia", Cause::UnknownFlag, |it| {
+            it.node("maia").node.renewed = at(1);
+            it.unit("maia", "activating", "auto-restart");
+            it.says(
+                "maia",
+                "level=error msg=\"kubelet exited: failed to parse kubelet flag: unknown flag: --x\"",
+            );
+        }),
+        ("maia", Cause::CgroupV1, |it| {
+            it.unit("maia", "activating", "auto-restart");
+            it.says(
+                "maia",
+                "msg=\"kubelet exited: kubelet is configured to not run on a host using cgroup v1\"",
+            );
+        }),
         ("maia", Cause::FailedUnits, |it| it.host("maia").failed_units = vec!["x.service".to_owned()]),
         ("maia", Cause::BootDiffers, |it| it.host("maia").boot = Some("/nix/store/b-system".to_owned())),
         ("maia", Cause::RollbackArmed, |it| {
@@ -349,6 +390,17 @@ fn what_is_wrong_with_a_token() {
         ("maia", Cause::WrongToken, |it| {
             it.k3s("maia").digest = Some("old".to_owned());
             it.k3s("maia").probe = None;
+            it.not_ready("maia");
+        }),
+        // Whether it has joined is not known.
+        ("maia", Cause::WrongToken, |it| {
+            it.refused("maia");
+            it.0.nodes = None;
+        }),
+        ("maia", Cause::FirstJoinRefused, |it| it.refused("maia")),
+        ("maia", Cause::FirstJoinRefused, |it| {
+            it.k3s("maia").digest = Some("old".to_owned());
+            it.k3s("maia").probe = None;
         }),
         ("maia", Cause::StaleToken, |it| {
             it.not_ready("maia");
@@ -362,8 +414,46 @@ fn what_is_wrong_with_a_token() {
 }
 
 #[test]
+fn neither_of_two_answers_is_no_answer() {
+    let no_route = "the server answers 401 to whoever asks";
+    each(&[
+        ("maia", Cause::TokenUntold, |it| it.unclear("maia", "the server answers 403")),
+        // It is starting, which is why.
+        ("ocean", Cause::K3sStarting, |it| {
+            it.unit("ocean", "activating", "start");
+            it.server().readyz = "The connection to the server was refused".to_owned();
+            it.unclear("maia", "the server answers 503");
+        }),
+        // A server that has written no file for agents, or one that cannot be read, differs from nothing.
+        ("maia", Cause::TokenUntold, |it| {
+            it.unclear("maia", "the server answers 500");
+            it.server().agent_token = None;
+        }),
+    ]);
+    let mut facts = healthy();
+    let mut bent = Bent(&mut facts);
+    bent.server().agent_token = None;
+    bent.k3s("maia").probe = None;
+    bent.k3s("zoe").digest = None;
+    bent.k3s("zoe").probe = None;
+    assert_eq!(told(&facts), []);
+    let mut facts = healthy();
+    Bent(&mut facts).unclear("maia", no_route);
+    let evidence = examine(&fleet(), &facts).findings[0].evidence.clone();
+    assert_eq!(evidence, [format!("https://100.64.0.6:6443/v1-k3s/config, as node: {no_route}")]);
+    let what = Cause::FirstJoinRefused.entry().what;
+    assert!(what.starts_with(&format!("it {JOINED}: ")), "the other commands say the same");
+}
+
+#[test]
 fn what_is_wrong_with_k3s() {
     each(&[
+        ("ocean", Cause::K3sTooOld, |it| {
+            it.k3s("ocean").version = Version::parse("v1.21.3+k3s1");
+            it.server().agent_token = None;
+            it.unclear("maia", "the server answers 401 to whoever asks");
+            it.refused("zoe");
+        }),
         ("maia", Cause::K3sAbsent, |it| {
             it.k3s("maia").unit = None;
             it.kubelet_gone("maia");
@@ -377,6 +467,18 @@ fn what_is_wrong_with_k3s() {
         ("maia", Cause::K3sFailed, |it| {
             it.unit("maia", "activating", "auto-restart");
             it.host("maia").failed_units = vec!["k3s.service".to_owned()];
+        }),
+        // Told to stop, it ended with exit code 1, and systemd calls that failed.
+        ("maia", Cause::K3sStopped, |it| {
+            it.unit("maia", "failed", "failed");
+            it.k3s("maia").unit.as_mut().unwrap().result = "exit-code".to_owned();
+            it.host("maia").failed_units = vec!["k3s.service".to_owned()];
+            it.kubelet_gone("maia");
+            it.not_ready("maia");
+        }),
+        ("maia", Cause::K3sFailed, |it| {
+            it.unit("maia", "failed", "failed");
+            it.k3s("maia").unit.as_mut().unwrap().result = "start-limit-hit".to_owned();
         }),
         ("ocean", Cause::K3sStarting, |it| it.server_down("activating", "start")),
         ("ocean", Cause::K3sStopped, |it| it.server_down("inactive", "dead")),
@@ -442,12 +544,12 @@ fn what_is_wrong_with_a_node() {
         ("maia", Cause::NodeAddress, |it| it.node("maia").node.addresses = vec!["10.0.0.1".parse().unwrap()]),
         ("maia", Cause::NodeCordoned, |it| it.node("maia").node.cordoned = true),
         ("maia", Cause::NodePressure, |it| it.node("maia").pressures = vec!["MemoryPressure".to_owned()]),
-        ("maia", Cause::KubeletNewer, |it| it.node("maia").node.version = "v1.35.0+k3s1".to_owned()),
+        ("maia", Cause::KubeletNewer, |it| it.version("maia", "1.35.0+k3s1")),
         ("", Cause::NodeUnknown, |it| it.0.nodes.as_mut().unwrap().push(node("attic", "100.64.0.9"))),
     ]);
     // A patch is not a minor version, and only the whole fleet's nodes are all known.
     let mut facts = healthy();
-    Bent(&mut facts).node("maia").node.version = "v1.34.9+k3s1".to_owned();
+    Bent(&mut facts).version("maia", "1.34.9+k3s1");
     facts.nodes.as_mut().unwrap().push(node("attic", "100.64.0.9"));
     facts.is_whole = false;
     assert_eq!(told(&facts), []);

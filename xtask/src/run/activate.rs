@@ -73,11 +73,20 @@ impl Run<'_> {
         // What runs already may have failed its gate before: then only the boot default is known to be good.
         let good = if again { &before.boot } else { &before.running };
         progress.line(&self.arm(name, session, good.as_deref(), built)?);
-        let result = self.switch(session, Target::Running, built, &|line| progress.line(line));
+        self.state().activated.insert(name.clone(), since.clone());
+        let (result, hopeless) = self.watching_k3s(session, &since, progress, || {
+            self.switch(session, Target::Running, built, &|line| progress.line(line))
+        });
         if let Err(error) = &result {
             progress.line(&format!("{error}; looking where {name} stands"));
         }
-        self.judge(name, &built.system, &since, result)?;
+        let judged = self.judge(name, &built.system, &since, result);
+        if let Some(told) = hopeless {
+            let message = format!("failed to activate {name}: {}", told.cause);
+            let failure = Failure::new(Kind::Activation, message).tail(&[told.evidence]);
+            return Err(failure.hint(told.remedy.to_owned()));
+        }
+        judged?;
         self.restart_if_token_changed(name, again, &token)?;
         changed(format!("runs {}", short(&built.system)))
     }

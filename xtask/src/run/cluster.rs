@@ -95,16 +95,14 @@ impl Run<'_> {
     }
 }
 
-/// The nodes as JSON.
-pub(super) const NODES: [&str; 6] = ["k3s", "kubectl", "get", "nodes", "--output", "json"];
 pub(super) const READYZ: [&str; 5] = ["k3s", "kubectl", "get", "--raw", "/readyz"];
 
-pub(super) fn nodes(session: &Session) -> Result<Vec<Node>> {
-    let list = session.run_within(API_TIMEOUT, NODES)?.stdout;
+pub(crate) fn nodes(session: &Session) -> Result<Vec<Node>> {
+    let list = session.run_within(API_TIMEOUT, k3s::node::GET)?.stdout;
     read(&list)
 }
 
-/// The answer to [`NODES`].
+/// The answer to [`k3s::node::GET`].
 pub(super) fn read(list: &[u8]) -> Result<Vec<Node>> {
     k3s::node::parse_list(list)
         .map_err(|error| Failure::new(Kind::Verification, format!("failed to read the node list: {error}")))

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use fleet::{BuildOn, Fleet, Host, HostName, Role};
-use k3s::unit;
+use k3s::{node, unit};
 use remote::nix::{self, OverrideInput};
 use remote::nixos_rebuild::{self, Placement};
 use remote::quote_all;
 
-use super::cluster::{NODES, READYZ};
+use super::cluster::READYZ;
 use super::{AGENT_SECRET, Built, Origin, SERVER_SECRET, host, switch};
 use crate::playbook::{Action, Rotated, Target};
 
@@ -55,7 +55,7 @@ impl Commands<'_> {
             }
             Action::Datastore { host } | Action::BackUp { server: host } => self.keep_datastore(host),
             Action::Drain { host, seconds, .. } | Action::Empty { host, seconds, .. } => {
-                vec![on_name(self.server(), &k3s::node::drain(host.as_str(), *seconds))]
+                vec![on_name(self.server(), &node::drain(host.as_str(), *seconds))]
             }
             Action::Uncordon { host } => vec![self.kubectl(&["uncordon", host.as_str()])],
             Action::Reboot { host } => vec![on(host, &["systemctl", "reboot"])],
@@ -74,10 +74,10 @@ impl Commands<'_> {
             }
             Action::Restart { host, .. } => vec![on(host, &["systemctl", "restart", unit::CANDIDATES[0]])],
             Action::TryToken { host, of } => vec![on(host, &["curl", &login_url(*of)])],
-            Action::CanLeave { server, .. } => vec![on(server, &NODES)],
+            Action::CanLeave { server, .. } => vec![on(server, &node::GET)],
             Action::LeaveEtcd { host, server } | Action::DeleteNode { host, server } => vec![
-                on(server, &k3s::node::delete(host.as_str())),
-                on(server, &k3s::node::forget_password(host.as_str())),
+                on(server, &node::delete(host.as_str())),
+                on(server, &node::forget_password(host.as_str())),
             ],
             Action::StopK3s { host } => vec![on(host, &["systemctl", "stop", unit::CANDIDATES[0]])],
         }
@@ -163,7 +163,7 @@ impl Commands<'_> {
         if role == Some(Role::Server) {
             lines.push(on(name, &READYZ));
         }
-        lines.push(on_name(self.server(), &NODES));
+        lines.push(on_name(self.server(), &node::GET));
         lines
     }
 
@@ -318,8 +318,8 @@ mod tests {
             maia$ readlink -m /run/current-system /nix/var/nix/profiles/system
             maia$ systemctl list-units --state=failed
             maia$ stat --dereference --format '%s %a %U' /run/agenix/k3s-agent-token
-            maia$ systemctl show --property Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp k3s.service k3s-agent.service
-            ocean$ k3s kubectl get nodes --output json
+            maia$ systemctl show --property Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,ExecMainStartTimestamp,ExecStart,NRestarts,Restart,RestartUSec,ExecMainExitTimestampMonotonic,StateChangeTimestampMonotonic k3s.service k3s-agent.service
+            ocean$ k3s kubectl get nodes,leases.coordination.k8s.io --namespace kube-node-lease --output json
             ocean$ k3s kubectl drain maia --ignore-daemonsets --delete-emptydir-data --timeout=60s"#]].assert_eq(&of(&actions));
     }
 

@@ -2,35 +2,57 @@
 
 use agenix::secrecy::{ExposeSecret, SecretSlice, SecretString};
 use fleet::{Host, HostName};
-use k3s::node::Node;
+use k3s::journal::Diagnosis;
+use k3s::node::{Node, Trouble};
 use k3s::unit::Unit;
 use remote::RunError;
 use remote::ssh::Session;
 
 use super::cluster::{self, READYZ};
 use super::health::{File, Health};
-use super::host;
 use super::secret::SERVER_SECRET;
 use crate::failure::Result;
 
 /// What is not well: what, in words, and what to do.
-pub(super) struct Finding {
+pub(crate) struct Finding {
     pub(super) what: String,
     pub(super) evidence: Vec<String>,
     pub(super) hint: Option<String>,
+    /// Nothing else brought it about: nobody has to look for a cause.
+    pub(super) is_cause: bool,
+    /// The host is well as it is: what is wrong shows only later.
+    pub(super) is_latent: bool,
 }
 
 impl Finding {
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), evidence: Vec::new(), hint: None }
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), evidence: Vec::new(), hint: None, is_cause: false, is_latent: false }
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+    /// Of a token, on an agent whose node is well: it logs in with its kubelet's certificate, and with its token only where
+    /// that is missing or refused.
+    pub(super) fn of_joined(self) -> Self {
+        let what = format!("has joined, and a first join would be refused: {}", self.what);
+        Self { what, is_latent: true, ..self }
+    }
+
+    /// What K3s' own words mean.
+    pub(super) fn of(told: Diagnosis) -> Self {
+        Self {
+            what: told.cause.to_owned(),
+            evidence: vec![told.evidence],
+            hint: Some(told.remedy.to_owned()),
+            is_cause: true,
+            is_latent: false,
+        }
+    }
+
+    pub(crate) fn evidence(self, evidence: Vec<String>) -> Self {
+        Self { evidence, ..self }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
-    }
-
-    fn hint_if_none(self, hint: String) -> Self {
-        Self { hint: self.hint.or(Some(hint)), ..self }
     }
 }
 
@@ -51,7 +73,10 @@ pub(super) fn token_finding(
         return Ok(None);
     }
     let what = format!("its token is not the agent token of {}", server.name());
-    Ok(Some(Finding::new(what).hint(format!("cargo xtask deploy {name} copies it again"))))
+    Ok(Some(
+        Finding { is_cause: true, ..Finding::new(what) }
+            .hint(format!("cargo xtask deploy {name} copies it again")),
+    ))
 }
 
 /// Would K3s start again with the token that its secret has now? Its datastore is encrypted with the one that it started
@@ -89,38 +114,14 @@ pub(super) fn secret_finding(health: &Health, path: &str) -> Option<Finding> {
     }
 }
 
-pub(super) fn unit_finding(
-    name: &HostName,
-    session: &Session,
-    unit: Option<&Unit>,
-) -> Result<Option<Finding>> {
+/// Of a unit that is not active.
+pub(super) fn unit_finding(name: &HostName, unit: Option<&Unit>) -> Option<Finding> {
     let Some(unit) = unit else {
-        return Ok(Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}"))));
-    };
-    if unit.is_active() {
-        return Ok(None);
-    }
-    let problem = format!("{} is not running: {}", unit.id, unit.state());
-    // Stopped by somebody, it has nothing to say; ended by itself, its journal has.
-    let journal = if unit.result == "success" && unit.active == "inactive" {
-        String::new()
-    } else {
-        host::k3s_journal(session, unit)?
+        return Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}")));
     };
     let hint = format!("on {name}: journalctl -u {0}; systemctl start {0}", unit.id);
-    Ok(Some(diagnosed(problem, &journal).hint_if_none(hint)))
-}
-
-/// The problem, with its cause if the journal tells one.
-fn diagnosed(problem: String, journal: &str) -> Finding {
-    match k3s::journal::diagnose(journal) {
-        Some(diagnosis) => Finding {
-            what: format!("{problem}: {}", diagnosis.cause),
-            evidence: vec![diagnosis.evidence],
-            hint: Some(diagnosis.remedy.to_owned()),
-        },
-        None => Finding::new(problem),
-    }
+    (!unit.is_active())
+        .then(|| Finding::new(format!("{} is not running: {}", unit.id, unit.state())).hint(hint))
 }
 
 pub(super) fn readyz_finding(session: &Session) -> Result<Option<Finding>> {
@@ -137,44 +138,21 @@ fn api_finding(server: &Session, error: &RunError) -> Finding {
     Finding::new(format!("the API server on {} does not answer: {said}", server.name()))
 }
 
-/// The node as the server sees it: there, Ready, at its address, heard of since its unit started.
-pub(super) fn node_findings(
+/// The node as the server sees it, or what of it is not well.
+pub(super) fn node_finding(
     host: &Host,
     unit: &Unit,
-    session: &Session,
     server: &Session,
 ) -> Result<std::result::Result<Node, Finding>> {
-    let list = match server.run(cluster::NODES) {
+    let list = match server.run(k3s::node::GET) {
         Ok(output) => output.stdout,
         Err(error) if error.code().is_none() => return Err(error.into()),
         Err(error) => return Ok(Err(api_finding(server, &error))),
     };
     let node = cluster::read(&list)?.into_iter().find(|node| node.name == host.name.as_str());
-    let not_joined = || "it has not joined: the cluster has no node of its name".to_owned();
-    let problem = node.as_ref().map_or_else(|| Some(not_joined()), |node| node_problem(host, unit, node));
-    match (node, problem) {
-        (Some(node), None) => Ok(Ok(node)),
-        (_, problem) => {
-            let problem = problem.unwrap_or_else(not_joined);
-            Ok(Err(diagnosed(problem, &host::k3s_journal(session, unit)?)))
-        }
-    }
-}
-
-fn node_problem(host: &Host, unit: &Unit, node: &Node) -> Option<String> {
-    if !node.is_ready() {
-        let status = node.ready.as_deref().unwrap_or("not reported yet");
-        return Some(format!("its node is not Ready ({status}): {}", node.message));
-    }
-    if let Some(ip) = host.node_ip.filter(|ip| !node.addresses.contains(ip)) {
-        let has: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-        return Some(format!("its node has the address {}, not {ip}", has.join(", ")));
-    }
-    // Both by the host's own clock: a kubelet reports when it starts, so an older report is that of its predecessor.
-    match (node.last_heartbeat, unit.since) {
-        (Some(heard), Some(since)) if heard < since => {
-            Some("its node was last heard of before its k3s started".to_owned())
-        }
-        _ => None,
-    }
+    let trouble = k3s::node::trouble(node.as_ref(), Some(unit), host.node_ip);
+    Ok(match (node, trouble) {
+        (Some(node), None) => Ok(node),
+        (_, trouble) => Err(Finding::new(trouble.unwrap_or(Trouble::Missing).to_string())),
+    })
 }

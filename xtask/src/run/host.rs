@@ -1,8 +1,12 @@
 //! What a host says about itself: small questions, each one command over the session at hand.
 
+use k3s::Version;
 use k3s::unit::{self, Unit};
+use k3s::version::{self, Refusal};
 use remote::RunError;
 use remote::ssh::Session;
+
+use crate::failure::Failure;
 
 /// What runs.
 pub(super) const RUNNING: &str = "/run/current-system";
@@ -64,22 +68,42 @@ pub(super) fn clock(session: &Session) -> Result<String, RunError> {
 
 /// The K3s unit, if there is one.
 pub(crate) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
-    let mut argv = vec!["systemctl", "show", "--timestamp=unix", "--property", unit::PROPERTIES];
+    let mut argv = vec!["systemctl", "show", unit::TIMESTAMP, "--property", unit::PROPERTIES];
     argv.extend(unit::CANDIDATES);
     Ok(unit::parse(&session.run(argv)?.text()))
 }
 
-/// The K3s unit's newest lines, since it was last started.
-pub(super) fn k3s_journal(session: &Session, unit: &Unit) -> Result<String, RunError> {
-    // A unit that is not up has its reason in its last attempts.
-    let since =
-        unit.since.filter(|_| unit.is_active()).map_or_else(|| "-15min".to_owned(), |at| format!("@{at}"));
-    journal_since(session, &unit.id, &since)
+/// The version of the K3s that is installed. `None`: there is none, or it does not say.
+pub(crate) fn k3s_version(session: &Session) -> Result<Option<Version>, RunError> {
+    match session.run(["timeout", "10", "k3s", "--version"]) {
+        Ok(output) => Ok(Version::said(&output.text())),
+        Err(error) if error.code().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// A unit's newest lines since then, as journalctl takes a time.
-pub(crate) fn journal_since(session: &Session, unit: &str, since: &str) -> Result<String, RunError> {
-    let argv =
-        ["journalctl", "--unit", unit, "--since", since, "--lines", "200", "--no-pager", "--output", "cat"];
-    Ok(session.run(argv)?.text())
+/// Refuses a host whose K3s is too old for what is to be done there or asked of it.
+pub(crate) fn require_supported(session: &Session) -> crate::failure::Result<()> {
+    let refusal = k3s_version(session)?.and_then(|runs| version::unsupported(session.name(), runs));
+    refusal.map_or(Ok(()), |Refusal { what, hint }| Err(Failure::configuration(what).hint(hint)))
 }
+
+/// A unit's newest lines since then, as journalctl takes a time: without etcd's JSON, without what its components say at level
+/// info and without usages, which would push out the lines that matter.
+pub(crate) fn journal_since(session: &Session, unit: &str, since: &str) -> Result<String, RunError> {
+    Ok(session.run(["sh", "-c", JOURNAL, "sh", unit, since])?.text())
+}
+
+/// The last lines of a unit, a few.
+pub(super) fn last_words(session: &Session, unit: &str) -> Result<Vec<String>, RunError> {
+    let argv = ["journalctl", "--unit", unit, "--lines", "5", "--no-pager", "--output", "cat"];
+    let text = session.run(argv)?.text();
+    let own = text.lines().filter(|line| !k3s::journal::is_systemds(line, unit));
+    Ok(own.map(|line| line.trim().to_owned()).collect())
+}
+
+const JOURNAL: &str = r#"
+said=$(journalctl --unit "$1" --since "$2" --lines 5000 --no-pager --output cat) || exit
+printf '%s\n' "$said" | grep -Ev '^(\{|[IW][0-9]{4} |   |Flag --|$)' | tail -n 200
+exit 0
+"#;

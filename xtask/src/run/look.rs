@@ -32,7 +32,7 @@ kernel() { (cd \"$1\" && readlink -e kernel initrd kernel-modules); }
 tell kernel; kernel /run/booted-system 2> /dev/null
 tell next-kernel; kernel PROFILE 2> /dev/null
 tell generations; find PROFILE-*-link -maxdepth 0 -printf '%f %T@ %l\\n' 2> /dev/null
-tell unit; systemctl show --timestamp=unix --property UNIT_PROPERTIES UNITS
+tell unit; systemctl show TIMESTAMP --property UNIT_PROPERTIES UNITS
 tell failed; systemctl list-units --state=failed --plain --no-legend --no-pager
 tell rollback; systemctl is-active ROLLBACK
 tell holder; HOLDER
@@ -40,7 +40,7 @@ if command -v k3s > /dev/null; then
   tell version; timeout 10 k3s --version
   tell certificates; timeout 20 k3s certificate check 2>&1
   if [ \"$2\" = nodes ]; then
-    tell nodes; { said=$(timeout 20 k3s kubectl get nodes --output json --request-timeout 15s 2>&1 >&3); } 3>&1
+    tell nodes; { said=$(timeout 20 GET_NODES --request-timeout 15s 2>&1 >&3); } 3>&1
     tell nodes-error; printf '%s\\n' \"$said\"
   fi
 fi
@@ -109,6 +109,8 @@ fn script() -> String {
     let rollback = format!("{} {}", rollback::TIMER, rollback::SERVICE);
     [
         ("PROFILE", host::PROFILE),
+        ("TIMESTAMP", unit::TIMESTAMP),
+        ("GET_NODES", &node::GET.join(" ")),
         ("UNIT_PROPERTIES", unit::PROPERTIES),
         ("UNITS", &unit::CANDIDATES.join(" ")),
         ("ROLLBACK", &rollback),
@@ -281,6 +283,6 @@ time=\"2026-01-01T00:00:00Z\" level=warning msg=\"a.crt: certificate x (ServerAu
     fn the_script_is_whole() {
         let script = script();
         assert!(!script.contains("PROFILE") && !script.contains("HOLDER") && !script.contains("ROLLBACK"));
-        assert!(!script.contains("UNIT"), "{script}");
+        assert!(!script.contains("UNIT") && !script.contains("TIMESTAMP"), "{script}");
     }
 }

@@ -32,16 +32,18 @@ mod standing;
 mod switch;
 mod together;
 mod token;
+mod watch;
 
+pub(crate) use cluster::nodes;
 pub(crate) use commands::Commands;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
-pub(crate) use finding::digest;
-pub(crate) use host::{journal_since, k3s_unit};
+pub(crate) use finding::{Finding, digest};
+pub(crate) use host::{journal_since, k3s_unit, k3s_version, require_supported};
 #[cfg(test)]
 pub(crate) use look::Kept;
 pub(crate) use look::{Seen, look};
-pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
+pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET, log_in};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -72,6 +74,8 @@ pub(crate) struct Run<'a> {
     pub(crate) rotation: Option<Rotation>,
     /// The snapshot of an earlier run, which this one goes on with.
     pub(crate) taken_up: Option<String>,
+    /// Why a host is not well, as doctor finds it, for a gate that fails.
+    pub(crate) explain: Option<Explain<'a>>,
     /// How long a gate may take; zero looks once.
     pub(crate) patience: Duration,
     /// How long an activation may take before its host goes back by itself.
@@ -85,6 +89,9 @@ pub(crate) struct Run<'a> {
     generation: Generation,
     ssh: Ssh,
 }
+
+/// Looks for the cause of what is wrong with a host.
+pub(crate) type Explain<'a> = Box<dyn Fn(&HostName) -> Option<Finding> + Sync + 'a>;
 
 /// Which token a rotation is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +117,8 @@ struct State {
     copied: HashMap<HostName, String>,
     /// Units that had failed before the host was activated: only newly failed ones count.
     failed_before: HashMap<HostName, Vec<String>>,
+    /// When a host's system was activated, by its own clock in seconds since 1970.
+    activated: HashMap<HostName, String>,
     /// The boot default before, of hosts whose new one has not run yet.
     unproven: HashMap<HostName, String>,
     /// Hosts that go back by themselves unless they pass their gate.
@@ -162,6 +171,7 @@ impl<'a> Run<'a> {
             overrides: Vec::new(),
             rotation: None,
             taken_up: None,
+            explain: None,
             patience: Duration::ZERO,
             activation_timeout: Duration::ZERO,
             identities,
@@ -190,6 +200,11 @@ impl<'a> Run<'a> {
             None => Ok(()),
             Some(failure) => Err(Failure::told(failure.error.kind)),
         }
+    }
+
+    /// How its logins become root's.
+    pub(crate) fn elevation(&self) -> Arc<Elevation> {
+        Arc::clone(&self.elevation)
     }
 
     /// What would change on each host, where that was asked for.

@@ -18,6 +18,7 @@ use remote::nixos_rebuild::UNIT as ACTIVATION;
 use remote::ssh::Session;
 
 use super::build::short;
+use super::gate::Expected;
 use super::standing::{is_active, standing};
 use super::{Built, Run, host};
 use crate::failure::{Failure, Kind, Result};
@@ -28,6 +29,8 @@ pub(super) const SERVICE: &str = "xtask-rollback.service";
 const SLACK: Duration = Duration::from_secs(10);
 /// How long a host that goes back may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a host that went back may take to be well again.
+const WELL_AGAIN: Duration = Duration::from_secs(60);
 /// Where its script is; gone with a reboot, as the timer is.
 const SCRIPT: &str = "/run/xtask/rollback";
 const POLL: Duration = Duration::from_millis(500);
@@ -167,7 +170,8 @@ impl Run<'_> {
         match remote::shielded(|| self.go_back(name, &armed, &|line| progress.line(line))) {
             Ok(()) => {
                 let note = format!("rolled back: {name} runs {} again", short(&armed.old));
-                failure.also(note)
+                let now = remote::shielded(|| self.after_going_back(name, &armed.old, progress));
+                failure.also(format!("{note}{now}"))
             }
             Err(problem) => {
                 let kind = if problem.kind == Kind::Unknown { Kind::Unknown } else { failure.kind };
@@ -175,6 +179,32 @@ impl Run<'_> {
                 let note = format!("not rolled back: {problem}");
                 failure.of_kind(kind).tail(&tail).also(note).hint(problem.hint)
             }
+        }
+    }
+
+    /// Is it well again? In words that follow where it is.
+    fn after_going_back(&self, name: &HostName, old: &str, progress: &Progress<Failure>) -> String {
+        let expected = Expected {
+            system: Some(old.to_owned()),
+            failed_before: self.state().failed_before.get(name).cloned(),
+            since: None,
+        };
+        let start = Instant::now();
+        loop {
+            let look =
+                self.open_fresh(name).and_then(|session| self.look_at(name, &Arc::new(session), &expected));
+            let trouble = match look {
+                Ok(look) => match look.findings.first() {
+                    None => return format!(", and is well: {}", look.summary),
+                    Some(finding) => format!(", and is not well: {}", finding.what),
+                },
+                Err(failure) => format!(", and could not be looked at: {failure}"),
+            };
+            if start.elapsed() > WELL_AGAIN {
+                return trouble;
+            }
+            progress.line(&format!("{name} is back{trouble}"));
+            std::thread::sleep(POLL);
         }
     }
 

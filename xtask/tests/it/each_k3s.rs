@@ -75,7 +75,7 @@ impl Rehearsal {
         let mut versions: Vec<_> =
             k3s.iter().map(|k3s| (package(k3s.version()), k3s.version().to_owned())).collect();
         versions.sort_by_key(|(_, version)| numbers(version));
-        let options = Options { k3s, images: files(IMAGE) };
+        let options = Options { k3s, images: files(IMAGE), ..Options::default() };
         Some(Self { test, versions, options: Some(options), _place: place })
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn enter_lab<R: AsRef<Path>>(test: &str, repository: impl FnOnce() ->
     enter_lab_with(&Options::default(), test, repository, body);
 }
 
-/// The same with machines of another kind. Tests with a real K3s get here by `each_k3s`.
+/// The same with machines of another kind.
 pub(crate) fn enter_lab_with<R: AsRef<Path>>(
     options: &Options,
     test: &str,

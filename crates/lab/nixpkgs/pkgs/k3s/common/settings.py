@@ -15,6 +15,8 @@ K3S_STANDIN_CERT_DAYS      NAME=DAYS,…: how long the certificates of these fil
                            `serving-kubelet`) hold when they are next made, which is then at each start; below zero
                            they are expired.
                            For all others there is K3s' own CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS, else 365.
+K3S_STANDIN_NO_ROUTES      NAME,…: routes of the supervisor (`server-bootstrap`) that this K3s lacks, as older ones do; a server
+                           that is a node itself does not start without `config`
 K3S_STANDIN_KUBELET_PORT   where a kubelet on a machine of its own listens: elsewhere is as if a firewall had closed 10250
 """
 
@@ -40,6 +42,7 @@ VERSION = _GIVEN.get("K3S_STANDIN_VERSION", "v1.34.2+k3s1")
 NODE_GRACE = float(_GIVEN.get("K3S_STANDIN_NODE_GRACE", "6"))
 CLOCK_SKEW = float(_GIVEN.get("K3S_STANDIN_CLOCK_SKEW", "0"))
 NODE_IDENTITY = _GIVEN.get("K3S_STANDIN_NODE_IDENTITY") != "0"
+NO_ROUTES = frozenset(filter(None, _GIVEN.get("K3S_STANDIN_NO_ROUTES", "").split(",")))
 _CERT_DAYS = dict(one.split("=") for one in _GIVEN.get("K3S_STANDIN_CERT_DAYS", "").split(",") if "=" in one)
 
 # A machine of its own, whose interfaces and ports are this node's and nobody else's.

@@ -200,6 +200,19 @@ users:
 
 
 class Supervisor(StandInTest):
+    def test_a_route_that_is_not_there_is_the_api_servers(self) -> None:
+        # K3s 1.21: 401 to whoever asks. With the route a login that is wrong is told from none.
+        server = self.server(K3S_STANDIN_VERSION="v1.21.3+k3s1").up("--disable-agent", "--agent-token=apart")
+        for login in ("", "server:swordfish", "server:wrong", "node:apart"):
+            status, answer = server.request("GET", "/v1-k3s/server-bootstrap", login)
+            self.assertEqual((status, answer["kind"]), (401, "Status"), login)
+        self.assertEqual(server.request("GET", "/v1-k3s/config", "node:apart")[0], 200)
+        self.assertFalse((server.dir / "agent-token").exists())
+        server.stop()
+        server.up("--disable-agent", "--agent-token=apart", K3S_STANDIN_NO_ROUTES="config")
+        for login in ("", "node:apart", "node:wrong"):
+            self.assertEqual(server.request("GET", "/v1-k3s/config", login)[0], 401, login)
+
     def test_statuses(self) -> None:
         server = self.server()
         server.up("--disable-agent", "--agent-token=apart")
