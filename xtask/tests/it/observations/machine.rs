@@ -22,45 +22,46 @@ printf '[Service]\nExecStart=\nExecStart=%s %s\n' "$line" "$more" > /run/systemd
 systemctl daemon-reload"#;
 pub(super) const AS_BEFORE: &str = "rm -r /run/systemd/system/k3s.service.d; systemctl daemon-reload";
 
-/// `active (running), success, exit code 0`
-pub(super) fn state(lab: &Lab, host: &str) -> String {
-    let of = |property: &str| on(lab, host, &format!("systemctl show k3s --property {property} --value"));
-    format!(
-        "{} ({}), {}, exit code {}",
-        of("ActiveState"),
-        of("SubState"),
-        of("Result"),
-        of("ExecMainStatus")
-    )
+/// What systemd says of the unit, all of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// `active (running), success, exit code 0`
+    pub(super) shown: String,
+    is_running: bool,
+    /// It has ended by itself, and waits for its next start.
+    waits: bool,
+    pub(super) restarts: u32,
 }
 
-/// What became of a start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Came {
-    /// It runs, and has for a while.
-    Up,
-    /// It failed twice.
-    Down,
-    /// Neither within its time.
-    Neither,
+pub(super) fn state(lab: &Lab, host: &str) -> State {
+    let said = on(lab, host, "systemctl show k3s");
+    let of = |property: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(property)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {property}: {said}"))
+    };
+    let sub = of("SubState");
+    State {
+        shown: format!("{} ({sub}), {}, exit code {}", of("ActiveState"), of("Result"), of("ExecMainStatus")),
+        is_running: sub == "running",
+        waits: sub == "auto-restart",
+        restarts: of("NRestarts").parse().expect("a number"),
+    }
 }
 
-/// Waits until the unit has failed twice, or runs for longer than a first failure takes.
-pub(super) fn settled(lab: &Lab, host: &str, seconds: u64, failure: Duration) -> Came {
-    let ask = "systemctl show k3s --property SubState --property NRestarts --value | paste --serial";
+/// Waits until the unit has failed twice, or runs for longer than a first failure takes; at last it is as it is.
+pub(super) fn settled(lab: &Lab, host: &str, seconds: u64, failure: Duration) -> String {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(seconds) {
-        let said = on(lab, host, ask);
-        let count = said.split_whitespace().find_map(|word| word.parse::<u32>().ok()).unwrap_or(0);
-        if count > 0 && said.contains("auto-restart") {
-            return Came::Down;
+    loop {
+        let state = state(lab, host);
+        if state.waits && state.restarts > 0 {
+            return format!("{}, again and again", state.shown);
         }
-        if start.elapsed() > failure && count == 0 && said.contains("running") {
-            return Came::Up;
+        let is_up = state.is_running && state.restarts == 0 && start.elapsed() > failure;
+        if is_up || start.elapsed() > Duration::from_secs(seconds) {
+            return state.shown;
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    Came::Neither
 }
 
 /// Whether something comes to be so in time.
@@ -169,7 +170,7 @@ pub(super) fn well(lab: &Lab, host: &str) {
     assert!(
         within(PATIENCE, is_well),
         "{host} did not become well: {}\n{}",
-        state(lab, host),
+        state(lab, host).shown,
         last_words(lab, host)
     );
 }

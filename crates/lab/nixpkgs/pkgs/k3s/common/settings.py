@@ -56,6 +56,8 @@ NODE_PASSWORD = ETC / "node" / "password"
 # nothing new is reported as seldom as by a real kubelet: who takes its time for a sign of life has to be found out.
 LEASE_PERIOD = 1.0
 STATUS_PERIOD = 300.0
+# How long a kubelet runs that cannot.
+KUBELET_START = 1.0
 # A server that starts again is ready a moment after its kubelet has reported.
 READY_AFTER_REPORT = 1.0
 # A server that is stopped ends with 1 once it leads the election of controllers; real: after some 10 s.

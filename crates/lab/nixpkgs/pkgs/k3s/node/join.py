@@ -55,7 +55,7 @@ class Membership:
 
 def join(joining: Joining) -> Membership:
     """Join, however long it takes."""
-    joining.agent_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    joining.agent_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     token = _validated_for_good(joining)
     while True:
         try:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from common import log, settings
+from common import log, settings, stopping
 from common.clock import now, now_micro
 from common.httpclient import Client, Endpoint, Reply, TransportError, Trust
 from common.log import CommandError
@@ -225,7 +225,8 @@ def _said(conditions: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def _die(reason: str) -> NoReturn:
-    """End with a kubelet's last words, and K3s' own."""
+    """End with a kubelet's last words, and K3s' own; after a moment, as a start takes: until then the unit is active."""
+    stopping.pause(settings.KUBELET_START)
     print(f"Error: {reason}", file=sys.stderr, flush=True)
     log.error(f"kubelet exited: {reason}")
     raise SystemExit(1)
