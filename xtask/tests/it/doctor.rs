@@ -67,7 +67,13 @@ fn an_agents_tokens() {
         let token =
             |cause_: &str, make: &str| cause(lab, "maia", cause_, &format!("{make} && {RESTART}"), &mend);
 
-        let found = token("wrong-token", &format!("sed 's/.$/x/' /root/kept > {SECRET}"));
+        // One that has joined needs it only to join anew, which it does without its certificate.
+        let wrong = format!("sed 's/.$/x/' /root/kept > {SECRET}");
+        on(lab, "maia", &format!("{wrong} && {RESTART}"));
+        let found = finds(lab, &[], 0, &[("maia", "first-join-refused")]);
+        assert_eq!(found[0]["severity"], "note");
+        let anew = "rm /var/lib/rancher/k3s/agent/client-kubelet.*";
+        let found = token("wrong-token", &format!("{wrong} && {anew}"));
         assert!(found.contains("401 not authorized") && found.contains("cargo xtask deploy maia"), "{found}");
         let found = token(
             "ca-mismatch",
@@ -80,7 +86,7 @@ fn an_agents_tokens() {
         token("token-malformed", &format!("echo K10abc::node:x > {SECRET}"));
 
         // The right token came later than K3s' start: only its journal tells.
-        on(lab, "maia", &format!("sed 's/.$/x/' /root/kept > {SECRET} && {RESTART}"));
+        on(lab, "maia", &format!("{wrong} && {anew} && {RESTART}"));
         finds(lab, &[], 7, &[("maia", "wrong-token")]);
         on(lab, "maia", &format!("cat /root/kept > {SECRET}"));
         let found = finds(lab, &[], 7, &[("maia", "stale-token")]);
