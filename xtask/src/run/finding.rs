@@ -4,7 +4,7 @@ use agenix::secrecy::{ExposeSecret, SecretSlice, SecretString};
 use fleet::{Host, HostName};
 use k3s::journal::Diagnosis;
 use k3s::node::{Node, Trouble};
-use k3s::unit::Unit;
+use k3s::unit::{Phase, Unit};
 use remote::RunError;
 use remote::ssh::Session;
 
@@ -32,7 +32,7 @@ impl Finding {
     /// Of a token, on an agent whose node is well: it logs in with its kubelet's certificate, and with its token only where
     /// that is missing or refused.
     pub(super) fn of_joined(self) -> Self {
-        let what = format!("has joined, and a first join would be refused: {}", self.what);
+        let what = format!("{}: {}", k3s::login::JOINED, self.what);
         Self { what, is_latent: true, ..self }
     }
 
@@ -83,11 +83,16 @@ pub(super) fn token_finding(
 /// with.
 pub(super) fn server_token_finding(session: &Session) -> Result<Option<Finding>> {
     let salt = agenix::random_hex(32)?;
-    if digest(session, SERVER_SECRET, &salt)? == digest(session, k3s::SERVER_TOKEN, &salt)? {
-        return Ok(None);
-    }
-    let what =
-        "its secret has another token than its datastore is encrypted with, and K3s would not start again";
+    let what = match (digest(session, SERVER_SECRET, &salt)?, digest(session, k3s::SERVER_TOKEN, &salt)?) {
+        (Some(secret), Some(running)) if secret == running => return Ok(None),
+        // That there is no secret is a finding of its own.
+        (None, _) => return Ok(None),
+        (Some(_), Some(_)) => {
+            "its secret has another token than its datastore is encrypted with, and K3s would not start again"
+                .to_owned()
+        }
+        (Some(_), None) => format!("the token that its K3s runs with cannot be read: {}", k3s::SERVER_TOKEN),
+    };
     Ok(Some(Finding::new(what).hint("cargo xtask token rotate --server, or put the old secret back")))
 }
 
@@ -119,9 +124,12 @@ pub(super) fn unit_finding(name: &HostName, unit: Option<&Unit>) -> Option<Findi
     let Some(unit) = unit else {
         return Some(Finding::new("it has no k3s unit").hint(format!("cargo xtask deploy {name}")));
     };
-    let hint = format!("on {name}: journalctl -u {0}; systemctl start {0}", unit.id);
-    (!unit.is_active())
-        .then(|| Finding::new(format!("{} is not running: {}", unit.id, unit.state())).hint(hint))
+    if unit.is_active() {
+        return None;
+    }
+    // Nothing else brought it about that somebody stopped it.
+    let is_cause = matches!(unit.phase(), Phase::Stopped | Phase::NotStarted);
+    Some(Finding { is_cause, ..Finding::new(unit.told()).hint(format!("on {name}: {}", unit.remedy())) })
 }
 
 pub(super) fn readyz_finding(session: &Session) -> Result<Option<Finding>> {

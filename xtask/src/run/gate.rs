@@ -218,7 +218,7 @@ impl Run<'_> {
         let node = match unit.filter(|unit| unit.is_active()) {
             Some(unit) => self.look_at_cluster(host, session, unit, health.clock, &mut look)?,
             None => {
-                look.has_failed |= unit.is_none_or(|unit| ["failed", "inactive"].contains(&&*unit.active));
+                look.has_failed |= unit.is_none_or(Unit::is_at_rest);
                 None
             }
         };
