@@ -94,7 +94,8 @@ pub enum NixError {
 }
 
 impl NixError {
-    /// Nix tells its reason in one line, where it comes from in many, and a `throw` may bring a hint with it.
+    /// Nix tells its reason in one line, where it comes from in many behind it, and a `throw` may bring a hint with it. A newer one
+    /// tells before it by which calls it got there, which are our own.
     fn of(file: &Path, error: RunError) -> Self {
         if !matches!(error, RunError::Failed { .. }) {
             return Self::Run(error);
@@ -102,7 +103,8 @@ impl NixError {
         let lines = || error.tail().iter().map(|line| line.trim());
         let reason = lines().find_map(|line| line.strip_prefix("error: "));
         let words = ["error: ", "hint: ", "warning: "];
-        let more = lines().filter(|line| !words.iter().any(|word| line.starts_with(word)));
+        let behind = lines().skip_while(|line| !line.starts_with(words[0]));
+        let more = behind.filter(|line| !words.iter().any(|word| line.starts_with(word)));
         Self::Fails {
             file: file.display().to_string(),
             reason: reason.map_or_else(|| error.to_string(), str::to_owned),
@@ -121,5 +123,38 @@ impl NixError {
             Self::Run(_) => None,
             Self::Rules(error) => Some(error.hint()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remote::Ending;
+
+    use super::*;
+
+    /// As nix 2.26 says it; 2.8 begins with its reason.
+    const SAID: &str = "\
+error:
+       … while calling the 'import' builtin
+         at «string»:8:4:
+            7|   if tried.success then tried.value else { thrown = true; }
+            8| ) (import file)
+             |    ^
+
+       error: undefined variable 'nobody'
+       at /cluster/secrets.nix:1:34:
+            1| { \"secrets/a.age\".publicKeys = [ nobody ]; }";
+
+    #[test]
+    fn what_nix_says_begins_with_its_reason() {
+        let tail = SAID.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        let failed =
+            RunError::Failed { command: "nix-instantiate".to_owned(), ending: Ending::Code(1), tail };
+        let NixError::Fails { reason, more, .. } = NixError::of(Path::new("secrets.nix"), failed) else {
+            panic!("it fails")
+        };
+        assert_eq!(reason, "undefined variable 'nobody'");
+        assert_eq!(more[0], "at /cluster/secrets.nix:1:34:");
+        assert_eq!(more.len(), 2);
     }
 }

@@ -16,6 +16,9 @@ const MARK: &str = "@nix ";
 /// nix' own default: messages above it are for whoever debugs nix.
 const INFO: u64 = 3;
 
+/// An archive of a path is padded to words, and a newer nix does not tell of the last one's padding.
+const WORD: u64 = 8;
+
 // The numbers by which nix names kinds of activities and of their results.
 const COPY_PATH: u64 = 100;
 const COPY_PATHS: u64 = 103;
@@ -189,6 +192,8 @@ impl NixLog {
                 if !activity.tells {
                     // It says that it is over and nothing else.
                     amount.done = amount.expected;
+                } else if amount.expected.saturating_sub(amount.done) < WORD {
+                    amount.done = amount.expected.max(amount.done);
                 }
                 let counting =
                     |it: &&mut Activity| it.kind == COPY_PATHS && !it.tells && it.amount.expected > 0;

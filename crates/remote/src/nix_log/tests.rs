@@ -1,4 +1,4 @@
-//! Captured from nix 2.8, and lines as it should not write them.
+//! Captured from nix 2.8 and 2.26, and lines as they should not write them.
 
 use expect_test::expect;
 
@@ -7,6 +7,8 @@ use super::*;
 /// What nix wrote of three builds that succeeded and one that did not, and of a copy of four paths.
 const FAILED_BUILD: &str = include_str!("failed-build.log");
 const COPY: &str = include_str!("copy.log");
+/// A copy of two paths by nix 2.26; most lines of its progress are left out.
+const NEWER_COPY: &str = include_str!("copy-2.26.log");
 
 /// All that a person would have read, and where it stood after each line that changed it.
 fn read(mut log: NixLog, text: &str) -> (Vec<String>, Vec<Amounts>) {
@@ -106,6 +108,21 @@ fn a_newer_nix_tells_bytes_while_a_path_is_under_way() {
     }
     seen.dedup();
     assert_eq!(seen, ["0/0 0/0", "0/2 0/0", "0/2 0/900", "0/2 250/900", "0/2 400/900", "1/2 400/900"]);
+}
+
+/// The padding at a path's end is in no progress of nix 2.26.
+#[test]
+fn a_path_that_is_copied_is_copied_to_its_last_byte() {
+    let (_, amounts) = read(NixLog::default(), NEWER_COPY);
+    let bytes: Vec<String> = amounts.iter().map(|it| short(it.bytes)).collect();
+    assert_eq!(bytes[bytes.len() - 2..], ["300489/300496", "300496/300496"]);
+    // One that ends earlier was not copied.
+    let cut: String = NEWER_COPY
+        .lines()
+        .filter(|line| !line.contains("[377,"))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let (_, amounts) = read(NixLog::default(), &cut);
+    assert_eq!(short(amounts.last().unwrap().bytes), "300120/300496");
 }
 
 #[test]
