@@ -21,7 +21,8 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// No waiting mends it, and it was said more than once: K3s comes to the same end each time.
     pub fn is_certain(&self) -> bool {
-        let enough = if self.kind == Kind::Repeated { REPEATED } else { 2 };
+        // etcd may just be letting the old member go.
+        let enough = if matches!(self.kind, Kind::Repeated | Kind::Member) { REPEATED } else { 2 };
         self.kind.is_final() && self.times >= enough
     }
 }
@@ -57,6 +58,8 @@ pub enum Kind {
     Containerd,
     /// The kubelet refuses a host with cgroup v1.
     Cgroup,
+    /// etcd still has a member of the server's name, and the server has no data of it.
+    Member,
     /// K3s ends with the same line each time; which one, the evidence says.
     Repeated,
 }
@@ -179,6 +182,12 @@ const PATTERNS: &[Pattern] = &[
         words: &["not run on a host using cgroup v1"],
         cause: "its kubelet refuses a host with cgroup v1",
         remedy: "boot it with cgroup v2, NixOS' own default; systemd.unified_cgroup_hierarchy=0 in boot.kernelParams turns it off",
+    },
+    Pattern {
+        kind: Kind::Member,
+        words: &["etcd cluster join failed", "duplicate node name found"],
+        cause: "its etcd's data are gone, and etcd still counts it as a member",
+        remedy: "on another server: k3s kubectl delete node NAME; it then joins by itself",
     },
     Pattern {
         kind: Kind::Containerd,
@@ -330,6 +339,10 @@ k3s.service: Failed with result 'exit-code'.
         let malformed = "time=\"x\" level=error msg=\"invalid token CA hash length\"\n";
         assert!(!diagnose(malformed).unwrap().is_certain());
         assert!(diagnose(&malformed.repeat(2)).unwrap().is_certain());
+        let twice = "time=\"x\" level=fatal msg=\"etcd cluster join failed: duplicate node name found, please use a unique name for \
+                     this node\"\n";
+        assert!(!diagnose(&twice.repeat(2)).unwrap().is_certain());
+        assert!(diagnose(&twice.repeat(3)).unwrap().is_certain());
         // The server may come.
         let unreachable = "level=error msg=\"failed to get CA certs: EOF\"\n";
         assert!(!diagnose(&unreachable.repeat(9)).unwrap().is_certain());

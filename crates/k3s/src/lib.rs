@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod drain;
+pub mod etcd;
 pub mod journal;
 mod kubeconfig;
 pub mod login;

@@ -11,6 +11,11 @@ pub struct Member {
     pub trouble: Option<String>,
 }
 
+/// How many of so many voting members have to be there.
+pub fn majority(voting: usize) -> usize {
+    voting / 2 + 1
+}
+
 /// What is to be said of this many servers, if anything.
 pub fn advice(servers: usize) -> Option<String> {
     let borne = servers.saturating_sub(1) / 2;
@@ -42,7 +47,7 @@ pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
     let is_away = |member: &&Member| member.name == name || member.trouble.is_some();
     let away = members.iter().filter(is_away).filter(|member| member.votes != Some(false)).count();
     let voting = remain + away;
-    let needed = voting / 2 + 1;
+    let needed = majority(voting);
     let stands_still = voting == 2 && remain == 1;
     if lines.is_empty() && (remain >= needed || stands_still || away == 0) {
         return Ok(match (voting, stands_still) {
@@ -69,7 +74,6 @@ pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
 /// from then on of those that stay. `staying` says who of them is Ready.
 pub fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
     let well = staying.iter().filter(|is_ready| **is_ready).count();
-    let majority = |members: usize| members / 2 + 1;
     let (members, then) = (staying.len() + 1, majority(staying.len()));
     let now = majority(members);
     if well + usize::from(leaves_ready) < now {

@@ -1,8 +1,8 @@
-//! How a system starts K3s: the command line in its unit's file.
+//! How a system starts K3s: the command line of its unit, and the few settings of a configuration file that matter here.
 //!
-//! Settings in a file of `--config` are not looked at: hosts/ has none.
+//! K3s puts what its configuration files say in front of its command line, and takes the last of several values: so a flag wins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Version;
 
@@ -19,7 +19,11 @@ impl Start {
     /// Reads the text of a unit's file; `None` where it starts nothing.
     pub fn parse(unit: &str) -> Option<Self> {
         let unit = unit.replace("\\\n", " ");
-        let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+        Self::of_command(unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?)
+    }
+
+    /// Reads a command line.
+    pub(crate) fn of_command(command: &str) -> Option<Self> {
         let mut words = command.split_whitespace().peekable();
         let package = package(words.next()?);
         let mut flags = Vec::new();
@@ -39,9 +43,48 @@ impl Start {
         Version::parse(self.package.as_deref()?)
     }
 
-    fn values(&self, flag: &str) -> impl Iterator<Item = &str> {
+    /// Does its kubelet end on a host with cgroup v1? One of 1.35 or newer does, unless its flags or its configuration's text say
+    /// otherwise.
+    pub fn refuses_cgroup_v1(&self, kubelet_config: &str) -> bool {
+        let flag = self.kubelet_argument("fail-cgroupv1");
+        let is_new = self.version().is_some_and(Version::fails_on_cgroup_v1);
+        // The file is JSON or YAML.
+        let in_file = || {
+            let text: String =
+                kubelet_config.chars().filter(|c| !c.is_whitespace() && !"\"'".contains(*c)).collect();
+            text.contains("failCgroupV1:false")
+        };
+        let is_allowed = flag.map_or_else(in_file, |value| value == "false");
+        is_new && !is_allowed && self.values("disable-agent").last().is_none_or(|value| value == "false")
+    }
+
+    /// The file that its kubelet is configured by.
+    pub fn kubelet_config(&self) -> Option<&str> {
+        self.kubelet_argument("config")
+    }
+
+    fn kubelet_argument(&self, name: &str) -> Option<&str> {
+        let pairs = self.values("kubelet-arg").filter_map(|argument| argument.split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+    }
+
+    /// Each value of a flag that may be given several times, taken apart at commas.
+    pub fn values(&self, flag: &str) -> impl Iterator<Item = &str> {
         let named = self.flags.iter().filter(move |(name, _)| name == flag);
         named.flat_map(|(_, value)| value.as_deref().unwrap_or("true").split(','))
+    }
+}
+
+/// What configuration files say: of each setting the last value.
+pub type Settings = BTreeMap<String, String>;
+
+/// Has the cluster flannel's VXLAN, whose interface is flannel.1 and whose port is 8472? By how a server is started, since
+/// agents get it from their server. `None` where flannel's own configuration may say something else.
+pub fn has_vxlan(server: &Start, settings: &Settings) -> Option<bool> {
+    let of_flag = |flag: &str| server.values(flag).last().or_else(|| settings.get(flag).map(String::as_str));
+    match of_flag("flannel-backend") {
+        None | Some("vxlan") => of_flag("flannel-conf").is_none().then_some(true),
+        Some(_) => Some(false),
     }
 }
 
@@ -125,6 +168,42 @@ mod tests {
         assert_eq!(start.values("token-file").collect::<Vec<_>>(), ["/run/agenix/k3s-server-token"]);
         assert_eq!(Start::parse("ExecStart=/usr/bin/k3s server").unwrap().package, None);
         assert_eq!(Start::parse("[Service]\n"), None);
+    }
+
+    #[test]
+    fn flannels_backend_is_a_flag_or_a_setting_and_the_flag_wins() {
+        let told = |flags: &str, settings: &[(&str, &str)]| {
+            let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            has_vxlan(&start(flags), &settings.collect())
+        };
+        assert_eq!(told("--flannel-iface=tailscale0", &[]), Some(true));
+        assert_eq!(told("--flannel-backend=none --disable-network-policy", &[]), Some(false));
+        assert_eq!(told("--flannel-backend host-gw", &[]), Some(false));
+        assert_eq!(told("", &[("flannel-backend", "none")]), Some(false));
+        assert_eq!(told("--flannel-backend=vxlan", &[("flannel-backend", "none")]), Some(true));
+        assert_eq!(told("--flannel-conf=/etc/flannel.json", &[]), None);
+    }
+
+    #[test]
+    fn a_kubelet_of_1_35_refuses_cgroup_v1_unless_it_is_told_otherwise() {
+        let refuses = |package: &str, flags: &str, config: &str| {
+            let unit = format!("ExecStart=/nix/store/abc-k3s-{package}/bin/k3s server {flags}\n");
+            Start::parse(&unit).unwrap().refuses_cgroup_v1(config)
+        };
+        let new = |flags: &str, config: &str| refuses("1.35.0+k3s1", flags, config);
+        assert!(new("", "") && refuses("2.0.0+k3s1", "", "") && !refuses("1.34.9+k3s1", "", ""));
+        assert!(!new("--kubelet-arg=fail-swap-on=false --kubelet-arg=fail-cgroupv1=false", ""));
+        assert!(!new("--kubelet-arg fail-cgroupv1=false", ""));
+        let file = "--kubelet-arg=config=/nix/store/abc-k3s-kubelet-config";
+        assert!(new(file, "kind: KubeletConfiguration\n"));
+        assert!(!new(file, "kind: KubeletConfiguration\nfailCgroupV1: false\n"));
+        assert!(!new(file, "{\"failCgroupV1\":false}"));
+        // A flag wins over the file.
+        assert!(new(&format!("{file} --kubelet-arg=fail-cgroupv1=true"), "failCgroupV1: false"));
+        assert!(!new("--disable-agent", ""));
+        // Whose package nobody knows is not refused.
+        assert!(!Start::parse("ExecStart=/opt/k3s server").unwrap().refuses_cgroup_v1(""));
+        assert_eq!(start(file).kubelet_config(), Some("/nix/store/abc-k3s-kubelet-config"));
     }
 
     #[test]

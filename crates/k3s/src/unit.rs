@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Version;
-use crate::start;
+use crate::start::{self, Start};
 
 /// The units to ask about, in the order of preference.
 pub const CANDIDATES: [&str; 2] = ["k3s.service", "k3s-agent.service"];
@@ -34,6 +34,8 @@ pub struct Unit {
     pub started: Option<SystemTime>,
     /// The name of the package that it starts: `k3s-1.34.2+k3s1`. `None` where that is no path of a Nix store.
     pub package: Option<String>,
+    /// How it starts K3s.
+    pub start: Option<Start>,
     /// It is given the socket of the host's own containerd.
     pub needs_containerd: bool,
     /// How often systemd started it again by itself since somebody last started it.
@@ -112,6 +114,11 @@ impl Unit {
         }
     }
 
+    /// The same with systemd's own words, which may be others: what was stopped may have failed to systemd.
+    pub fn told(&self) -> String {
+        format!("{} {}; to systemd it is {}", self.id, self.does(), self.state())
+    }
+
     /// The command for the host: what starts it where nothing is wrong with it, else what tells why it does not run.
     pub fn remedy(&self) -> String {
         match self.phase() {
@@ -163,6 +170,8 @@ fn block(text: &str) -> (Unit, bool) {
             "ExecStart" => {
                 unit.package = value.split_once("path=").and_then(|(_, path)| start::package(path));
                 unit.needs_containerd = value.contains(CONTAINERD);
+                let command = value.split_once("argv[]=").and_then(|(_, rest)| rest.split(" ; ").next());
+                unit.start = command.and_then(Start::of_command);
             }
             "NRestarts" => unit.restarts = value.parse().unwrap_or_default(),
             "Restart" => value.clone_into(&mut unit.restart),
@@ -206,8 +215,9 @@ mod tests {
         let micros = unit.started.unwrap().duration_since(UNIX_EPOCH).unwrap().as_micros();
         assert_eq!(micros, 1_795_958_690_532_896);
         assert_eq!((unit.package.as_deref(), unit.restarts), (Some("k3s-1.35.4+k3s1"), 3));
-        assert_eq!(unit.version(), Version::parse("v1.35.4+k3s1"));
         assert_eq!(unit.state(), "activating (auto-restart, exit-code)");
+        assert_eq!(unit.version(), Version::parse("v1.35.4+k3s1"));
+        assert_eq!(unit.start.unwrap().values("server").collect::<Vec<_>>(), ["https://x"]);
         assert_eq!(parse("Id=k3s.service\nLoadState=not-found\n"), None);
     }
 

@@ -51,6 +51,11 @@ impl Version {
         (self.line(), self.patch) < (OLDEST.line(), OLDEST.patch)
     }
 
+    /// Its kubelet ends on a host with cgroup v1 unless it is told not to.
+    pub(crate) fn fails_on_cgroup_v1(self) -> bool {
+        self.line() >= (1, 35)
+    }
+
     fn line(self) -> (u32, u32) {
         (self.major, self.minor)
     }

@@ -54,6 +54,13 @@ macro_rules! causes {
     };
 }
 causes! {
+    NoQuorum Error "no-quorum": "etcd has no majority, so nothing in the cluster can be read or changed",
+        seen "each server's etcd: health, and the list of its members", do "start k3s on those that are missing",
+        causes [], as_server [EtcdFailed ApiNotReady K3sStopped K3sStarting K3sFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+    BareMajority Error "bare-majority": "one more loss stops the cluster: etcd has no member to spare",
+        seen "each server's etcd: health, and the list of its members", do "mend {detail}: cargo xtask doctor {detail}",
+        causes [], as_server [];
+
     NameUnresolved Error "name-unresolved": "its name does not resolve here",
         seen "ssh, at each address of fleet.toml", do "getent hosts {detail}; else put its IP address into addresses in hosts/fleet.toml",
         causes [NodeMissing NodeNotReady NodeSilent KubeletUnreachable], as_server [ServerUnreachable EtcdFailed];
@@ -166,6 +173,10 @@ causes! {
         seen "systemctl; /run/containerd/containerd.sock", do "on {host}: systemctl restart containerd; journalctl -u containerd",
         causes [FailedUnits K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
         as_server [];
+    ContainerdBlind Error "containerd-blind": "containerd does not see the network's configuration: the folder that it watched was deleted",
+        seen "the node: cni plugin not initialized, while conf_dir has a file",
+        do "on {host}: systemctl restart containerd, which leaves all containers running",
+        causes [NodeNotReady FlannelMissing], as_server [];
     K3sAbsent Error "k3s-absent": "it has no k3s unit",
         seen "systemctl", do "cargo xtask deploy {host}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ContainerdDown SecretMissing],
@@ -188,6 +199,26 @@ causes! {
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
         as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
 
+    EtcdGone Error "etcd-gone": "its etcd's data are gone, and etcd still counts it as a member: it cannot join again",
+        seen "server/db/etcd; the list of etcd's members; the journal: duplicate node name found",
+        do "on it: systemctl stop k3s; on another server: k3s kubectl delete node {host}; on it: systemctl start k3s",
+        causes [K3sFailed K3sStarting K3sStopped EtcdFailed ApiNotReady NodeMissing NodeNotReady NodeSilent ServerUnreachable],
+        as_server [];
+    NotAMember Error "not-a-member": "it is no member of etcd: it has the data of one that was let go",
+        seen "server/db/etcd/name, and the list of etcd's members",
+        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host}; on it: systemctl start k3s",
+        causes [K3sFailed K3sStarting K3sStopped EtcdFailed ApiNotReady NodeMissing NodeNotReady NodeSilent ServerUnreachable],
+        as_server [];
+    OtherCluster Error "other-cluster": "its etcd is a cluster of its own, beside that of the other servers",
+        seen "the lists of etcd's members, server by server",
+        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host}; then cargo xtask deploy {host}",
+        causes [NodeMissing NodeNotReady NodeSilent], as_server [];
+    MemberTwice Error "member-twice": "etcd counts it twice: it can never have more than one of these votes",
+        seen "the list of etcd's members", do "on {host}: {detail}",
+        causes [], as_server [];
+    MemberUnknown Error "member-unknown": "etcd has a member that is no server of fleet.toml, and counts it",
+        seen "the list of etcd's members", do "if it is gone for good, on {server}: {detail}",
+        causes [], as_server [];
     EtcdFailed Error "etcd-failed": "its datastore does not answer: etcd has no quorum, or cannot write",
         seen "/readyz?verbose: [-]etcd failed", do "start the other servers' k3s: more than half of them have to run; on {host}: journalctl -u k3s",
         causes [ApiNotReady K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent WrongToken FirstJoinRefused],
@@ -259,13 +290,13 @@ causes! {
         seen "kubectl get nodes", do "add it to hosts/fleet.toml; or on {server}: k3s kubectl delete node {detail}",
         causes [], as_server [];
     FlannelMissing Error "flannel-missing": "flannel's interface is not there: pods do not reach other hosts",
-        seen "/sys/class/net/flannel.1", do "on {host}: systemctl restart k3s",
+        seen "/sys/class/net/flannel.1, unless the first server has another flannel-backend than vxlan", do "on {host}: systemctl restart k3s",
         causes [], as_server [];
     KubeletUnreachable Error "kubelet-unreachable": "the server does not reach its kubelet's port 10250: no logs, no exec",
         seen "curl from the server", do "on {host}: systemctl status firewall; then cargo xtask deploy {host}",
         causes [], as_server [];
     VxlanClosed Error "vxlan-closed": "its firewall has no rule for flannel's port 8472/udp",
-        seen "the rules of NixOS' firewall; the port itself gives no answer to probes", do "cargo xtask deploy {host}",
+        seen "the rules of NixOS' firewall, with flannel's vxlan; the port itself gives no answer to probes", do "cargo xtask deploy {host}",
         causes [], as_server [];
 
     RollbackArmed Error "rollback-armed": "a deploy did not end: the host is about to go back to its old system",
@@ -303,7 +334,7 @@ mod tests {
 
     #[test]
     fn each_cause_has_a_case() {
-        let cases = include_str!("tests.rs");
+        let cases = [include_str!("tests.rs"), include_str!("tests/servers.rs")].concat();
         let without: Vec<_> =
             Cause::ALL.iter().filter(|cause| !cases.contains(&format!("{cause:?}"))).collect();
         assert!(without.is_empty(), "{without:?}");

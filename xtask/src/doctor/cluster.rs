@@ -6,9 +6,29 @@ use fleet::{Fleet, HostName};
 use k3s::node::{Node, Trouble};
 use k3s::unit::Unit;
 
-use super::facts::{Facts, NodeFacts};
+use super::etcd::{self, Electorate};
+use super::facts::{Facts, HostFacts, NodeFacts};
 use super::system::SKEW;
 use super::{Asked, Cause, Chart, Examination, Finding, Well, remedy};
+
+/// A kubelet asks containerd every few seconds, and tells the cluster what is new every 10.
+const SEEN_WITHIN: u64 = 30;
+
+/// How much of the cluster is there, where all of it was asked.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// etcd's voting members, where there are several servers with it.
+    pub(crate) members: Option<Part>,
+    pub(crate) nodes: Option<Part>,
+}
+
+/// How many of how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) text: String,
+    /// `None`: nobody could say.
+    pub(crate) is_whole: Option<bool>,
+}
 
 /// The node of one host.
 pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
@@ -16,6 +36,7 @@ pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
     let found = nodes.iter().find(|it| it.node.name == chart.host.name.as_str());
     let unit = facts.of(&chart.host.name).and_then(|seen| seen.k3s.as_ref()?.unit.as_ref());
     let trouble = k3s::node::trouble(found.map(|it| &it.node), unit, chart.host.node_ip);
+    let seen = facts.of(&chart.host.name);
     if let Some(trouble) = &trouble {
         let (cause, evidence) = match trouble {
             Trouble::Missing => {
@@ -35,7 +56,10 @@ pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
                 (Cause::NodeAddress, format!("{} in the cluster, {wanted} in fleet.toml", has.join(" ")))
             }
         };
-        chart.found(cause, None, vec![evidence], "");
+        chart.found(cause, None, vec![evidence.clone()], "");
+        if let Some(file) = seen.and_then(|seen| unseen_network(trouble, seen)) {
+            chart.found(Cause::ContainerdBlind, None, vec![evidence, file], "");
+        }
     }
     let Some(NodeFacts { node, pressures }) = found else { return };
     if node.cordoned {
@@ -48,6 +72,15 @@ pub(super) fn node_rules(chart: &mut Chart, facts: &Facts) {
         chart.well("node", format!("Ready, {}", node.version));
     }
     version(chart, nodes, node);
+}
+
+/// The network's configuration that is there, while containerd, which runs, has none. One that was just written is still to be
+/// seen.
+fn unseen_network(trouble: &Trouble, seen: &HostFacts) -> Option<String> {
+    let Trouble::NotReady { message, .. } = trouble else { return None };
+    let file = seen.cni.as_ref().filter(|file| file.age >= SEEN_WITHIN && seen.containerd.is_none())?;
+    let told = || format!("{} is there since {} s", file.path, file.age);
+    message.contains("cni plugin not initialized").then(told)
 }
 
 /// When its Lease was renewed, and when its K3s started.
@@ -79,32 +112,62 @@ fn minor(version: &str) -> Option<(u32, u32)> {
 /// What is no single host's.
 pub(super) fn rules(all: &mut Examination, fleet: &Fleet, facts: &Facts) {
     clocks(all, fleet, facts);
-    let Some(nodes) = facts.nodes.as_ref().filter(|_| facts.is_whole) else { return };
+    if !facts.is_whole {
+        return;
+    }
+    if let Some(electorate) = Electorate::of(fleet, facts) {
+        etcd::rules(all, fleet, facts, &electorate);
+        all.cluster.members = electorate.part();
+    }
+    let strangers = strangers(all, fleet, facts);
+    all.cluster.nodes = fleet.first_server().map(|_| nodes(fleet, facts));
+    let rest = if strangers == 0 { ", all of hosts/fleet.toml" } else { "" };
+    for (check, part, rest) in [("members", &all.cluster.members, ""), ("nodes", &all.cluster.nodes, rest)] {
+        if let Some(Part { text, is_whole: Some(true) }) = part {
+            all.well.push(Well { host: None, check, value: format!("{text}{rest}") });
+        }
+    }
+}
+
+/// Those that are Ready, of all there are and all there should be. One whose K3s is seen not to run is said to be Ready for a while.
+fn nodes(fleet: &Fleet, facts: &Facts) -> Part {
+    let Some(nodes) = &facts.nodes else {
+        return Part { text: "nodes not known: no API server answers".to_owned(), is_whole: None };
+    };
+    let is_there = |it: &&NodeFacts| {
+        let host = fleet.hosts.values().find(|host| host.name.as_str() == it.node.name);
+        let unit = host.and_then(|host| facts.of(&host.name)?.k3s.as_ref()?.unit.as_ref());
+        let trouble = k3s::node::trouble(Some(&it.node), unit, None);
+        unit.is_none_or(Unit::is_active)
+            && trouble.is_none_or(|it| matches!(it, Trouble::OtherVersion { .. }))
+    };
+    let ready = nodes.iter().filter(is_there).count();
+    let has_node = |name: &HostName| nodes.iter().any(|it| it.node.name == name.as_str());
+    let absent = fleet.hosts.values().filter(|host| host.role.is_some() && !has_node(&host.name)).count();
+    let of = nodes.len() + absent;
+    Part { text: format!("{ready} of {of} nodes Ready"), is_whole: Some(ready == of) }
+}
+
+/// Nodes of no host: how many.
+fn strangers(all: &mut Examination, fleet: &Fleet, facts: &Facts) -> usize {
     let server = fleet.first_server().map_or("", |server| server.name.as_str());
     let known = |name: &str| fleet.hosts.keys().any(|host| host.as_str() == name);
-    let mut strangers = 0;
-    for NodeFacts { node, .. } in nodes.iter().filter(|it| !known(&it.node.name)) {
-        strangers += 1;
+    let strangers = facts.nodes.iter().flatten().filter(|it| !known(&it.node.name));
+    let found = strangers.map(|NodeFacts { node, .. }| {
         let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
         let status = if node.is_ready() { "Ready" } else { "not Ready" };
         let evidence = format!("{}: {status}, {}, {}", node.name, addresses.join(" "), node.version);
-        let cause = Cause::NodeUnknown;
-        let remedy = remedy(cause, "", server, &node.name);
-        all.findings.push(Finding {
+        Finding {
             host: None,
-            cause,
+            cause: Cause::NodeUnknown,
             value: Some(node.name.clone()),
             evidence: vec![evidence],
-            remedy,
-        });
-    }
-    if strangers == 0 {
-        all.well.push(Well {
-            host: None,
-            check: "nodes",
-            value: format!("{}, all of hosts/fleet.toml", nodes.len()),
-        });
-    }
+            remedy: remedy(Cause::NodeUnknown, "", server, &node.name),
+        }
+    });
+    let before = all.findings.len();
+    all.findings.extend(found);
+    all.findings.len() - before
 }
 
 /// A host whose clock differs from ours and from the others' is wrong; where all agree, and not with us, we are.

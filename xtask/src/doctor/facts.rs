@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use fleet::HostName;
 use k3s::Version;
+use k3s::etcd::Members;
 use k3s::login::Answer;
 use k3s::node::Node;
+use k3s::start::Settings;
 use k3s::unit::Unit;
 
 use super::reach::Unreached;
@@ -54,6 +56,8 @@ pub(crate) struct HostFacts {
     pub(crate) tailscale: Tailscale,
     /// What is wrong with it: its unit's state, or that its socket is missing.
     pub(crate) containerd: Option<String>,
+    /// The network's configuration for containerd that was written last.
+    pub(crate) cni: Option<CniFile>,
     /// The rules of NixOS' firewall, where it has one and it can be read.
     pub(crate) firewall: Option<String>,
     pub(crate) k3s: Option<K3sFacts>,
@@ -72,6 +76,8 @@ pub(crate) struct K3sFacts {
     pub(crate) unit: Option<Unit>,
     /// Of the K3s that is installed.
     pub(crate) version: Option<Version>,
+    /// What its K3s' configuration files say, of the little that matters here.
+    pub(crate) settings: Settings,
     /// Its newest lines, oldest first.
     pub(crate) journal: String,
     pub(crate) certificates: Vec<Certificate>,
@@ -94,8 +100,36 @@ pub(crate) struct ServerFacts {
     pub(crate) ca: String,
     /// As a token holds it; `None` for a bundle of several, whose root is not picked out here.
     pub(crate) ca_hash: Option<String>,
-    /// `/readyz?verbose`, or why there is none.
+    /// `/readyz?verbose`, or why there is none; empty where it gave no answer in time.
     pub(crate) readyz: String,
+    pub(crate) datastore: Datastore,
+}
+
+/// What a server's datastore is, and its etcd's own words.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Datastore {
+    /// K3s ran here once.
+    pub(crate) ran: bool,
+    /// There are an etcd's data.
+    pub(crate) has_etcd: bool,
+    /// There is an sqlite.
+    pub(crate) has_sqlite: bool,
+    /// The name under which it joined, or would join: `ocean-c2d1a45b`.
+    pub(crate) member: Option<String>,
+    /// Its etcd has a leader, or says why not. `None`: it gave no answer.
+    pub(crate) leader: Option<Result<(), String>>,
+    /// Who is a member, by its etcd.
+    pub(crate) members: Option<Members>,
+    /// Of each member by the address for its clients: does it answer this server?
+    pub(crate) answers: BTreeMap<String, bool>,
+}
+
+/// A file in the folder where containerd looks for the network's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CniFile {
+    pub(crate) path: String,
+    /// Seconds since it was written.
+    pub(crate) age: u64,
 }
 
 /// What is free in a place.

@@ -70,7 +70,7 @@ fn look_at(
     };
     let asked = SystemTime::now();
     let said = session.run_with_input(["sh", "-c", LOOK, "sh", secret, role], salt)?.text();
-    let mut seen = read::host(&said, host.role.is_some(), (asked, SystemTime::now()));
+    let mut seen = read::host(&said, host.role, (asked, SystemTime::now()));
     if let Some(k3s) = &mut seen.k3s {
         k3s.unit = k3s_unit(session)?;
         if let Some(unit) = &k3s.unit {
@@ -114,11 +114,13 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
     let kubelets: BTreeMap<String, HostName> =
         hosts.iter().filter_map(|host| Some((kubelet(host)?, host.name.clone()))).collect();
     let said = asker.each(&hosts, |host, session| {
-        if host.name == server.name {
-            return Ok(Way::FromServer(nodes(session), from_server(session, &kubelets)?));
-        }
-        if host.role != Some(Role::Agent) {
-            return Ok(Way::None);
+        match host.role {
+            None => return Ok(Way::None),
+            Some(Role::Server) => {
+                let kubelets = if host.name == server.name { &kubelets } else { &BTreeMap::new() };
+                return Ok(Way::FromServer(nodes(session), from_server(session, kubelets)?));
+            }
+            Some(Role::Agent) => {}
         }
         let input = SecretSlice::from(ca.clone().into_bytes());
         let probe = format!("{}{}{PROBE}", k3s::login::PASSWORD_OF, k3s::login::LOG_IN);
@@ -133,7 +135,10 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
                 }
             }
             Ok(Way::FromServer(nodes, answers)) => {
-                facts.nodes = nodes;
+                // The first server's word is worth most, and any other's is better than none.
+                if nodes.is_some() && (facts.nodes.is_none() || name == server.name) {
+                    facts.nodes = nodes;
+                }
                 for (node, answer) in answers {
                     if let Some(k3s) = kubelets.get(&node).and_then(|name| k3s_of(facts, name)) {
                         k3s.kubelet = Some(answer);
@@ -162,6 +167,9 @@ fn from_server(
     session: &Session,
     kubelets: &BTreeMap<String, HostName>,
 ) -> std::result::Result<BTreeMap<String, std::result::Result<(), Unanswered>>, RunError> {
+    if kubelets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let argv = ["sh", "-c", KUBELETS, "sh"].into_iter().chain(kubelets.keys().map(String::as_str));
     Ok(read::kubelets(&session.run_within(Duration::from_secs(60), argv)?.text()))
 }

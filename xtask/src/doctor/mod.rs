@@ -6,6 +6,7 @@
 
 mod cause;
 mod cluster;
+mod etcd;
 mod facts;
 mod look;
 mod network;
@@ -54,12 +55,24 @@ pub(crate) struct Well {
 pub(crate) struct Examination {
     pub(crate) findings: Vec<Finding>,
     pub(crate) well: Vec<Well>,
+    /// What another finding brings about, and so is none.
+    pub(crate) consequences: Vec<Consequence>,
+    /// How much of the cluster is there.
+    pub(crate) cluster: cluster::Count,
+}
+
+/// What is wrong with a host because of something that is told of another one, or of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Consequence {
+    pub(crate) host: HostName,
+    pub(crate) of: Option<HostName>,
 }
 
 /// Judges the facts.
 pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
     let mut all = Examination::default();
     let server = fleet.first_server().map(|server| server.name.clone());
+    let has_vxlan = network::has_vxlan(fleet, facts);
     for host in fleet.hosts.values() {
         let mut chart = Chart { host, server: server.as_ref(), all: &mut all };
         match facts.hosts.get(&host.name) {
@@ -67,13 +80,16 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
             Some(Asked::Unreached(why)) => chart.unreached(why),
             Some(Asked::Answered(seen)) => {
                 system::rules(&mut chart, seen);
-                network::rules(&mut chart, fleet, seen);
+                network::rules(&mut chart, fleet, seen, has_vxlan);
                 if let Some(k3s) = &seen.k3s {
                     let servers =
                         server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
                     let joined = is_joined(facts, host);
                     token::rules(&mut chart, k3s, servers, joined);
+                    // Before what the journal says of the same: this one knows the way back.
+                    etcd::server_rules(&mut chart, fleet, facts);
                     service::rules(&mut chart, seen, k3s, joined);
+                    network::flannel(&mut chart, seen, k3s, has_vxlan);
                     network::ways(&mut chart, k3s);
                 }
             }
@@ -81,7 +97,11 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
         cluster::node_rules(&mut chart, facts);
     }
     cluster::rules(&mut all, fleet, facts);
-    all.findings = without_consequences(fleet, &merged(std::mem::take(&mut all.findings)));
+    let mut findings = merged(std::mem::take(&mut all.findings));
+    // What stops all of the cluster comes first.
+    findings.sort_by_key(|finding| finding.cause != Cause::NoQuorum);
+    all.consequences = consequences(fleet, &findings);
+    all.findings = without_consequences(fleet, &findings);
     all
 }
 
@@ -182,21 +202,42 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 
 /// Leaves out what another finding brings about, be that one left out itself or not: the first cause of a row stays.
 fn without_consequences(fleet: &Fleet, findings: &[Finding]) -> Vec<Finding> {
-    let explains = |one: &Finding, other: &Finding| {
-        let entry = one.cause.entry();
-        let same_host = one.host == other.host && entry.causes.contains(&other.cause);
-        same_host || (entry.as_server.contains(&other.cause) && reaches(fleet, one, other))
-    };
-    let is_first = |finding: &&Finding| !findings.iter().any(|other| explains(other, finding));
+    let is_first = |finding: &&Finding| !findings.iter().any(|other| explains(fleet, other, finding));
     findings.iter().filter(is_first).cloned().collect()
 }
 
-/// Agents join the first server, and it is asked about the nodes; the other servers matter to servers only.
+/// Whose findings were left out because of one that is told elsewhere.
+fn consequences(fleet: &Fleet, findings: &[Finding]) -> Vec<Consequence> {
+    let consequence = |finding: &Finding| {
+        let of = origin(fleet, findings, finding).host.clone();
+        (of != finding.host).then(|| Some(Consequence { host: finding.host.clone()?, of }))?
+    };
+    findings.iter().filter_map(consequence).collect()
+}
+
+/// The first cause of a row.
+fn origin<'f>(fleet: &Fleet, findings: &'f [Finding], finding: &'f Finding) -> &'f Finding {
+    let cause = findings.iter().find(|other| explains(fleet, other, finding));
+    cause.map_or(finding, |cause| origin(fleet, findings, cause))
+}
+
+fn explains(fleet: &Fleet, one: &Finding, other: &Finding) -> bool {
+    let entry = one.cause.entry();
+    let same_host = one.host == other.host && entry.causes.contains(&other.cause);
+    same_host || (entry.as_server.contains(&other.cause) && reaches(fleet, one, other))
+}
+
+/// Agents join the first server, and it is asked about the nodes; the other servers matter to servers only. What the cluster has
+/// as a whole reaches all, but for an agent's own K3s.
 fn reaches(fleet: &Fleet, one: &Finding, other: &Finding) -> bool {
     let is_server = |finding: &Finding| {
         let host = finding.host.as_ref().and_then(|name| fleet.hosts.get(name));
         host.is_some_and(|host| host.role == Some(Role::Server))
     };
+    if one.host.is_none() {
+        let is_units = matches!(other.cause, Cause::K3sStopped | Cause::K3sStarting | Cause::K3sFailed);
+        return is_server(other) || !is_units;
+    }
     let is_first = one.host.as_ref() == fleet.first_server().map(|server| &server.name);
     is_first || (is_server(one) && is_server(other))
 }

@@ -2,13 +2,42 @@
 
 use fleet::{Fleet, Role};
 
-use super::facts::{HostFacts, K3sFacts, Tailscale};
+use super::facts::{Facts, HostFacts, K3sFacts, Tailscale};
 use super::{Cause, Chart};
 
 const TAILSCALE: &str = "tailscale0";
 const VXLAN: &str = "8472";
+const FLANNEL: &str = "flannel.1";
+const FLANNEL_CONF: &str = "flannel-conf";
 
-pub(super) fn rules(chart: &mut Chart, fleet: &Fleet, seen: &HostFacts) {
+/// Has the cluster flannel's VXLAN? Agents get its backend from a server, and all servers have the same. `None` if nobody could
+/// say.
+pub(super) fn has_vxlan(fleet: &Fleet, facts: &Facts) -> Option<bool> {
+    fleet.with_role(Role::Server).into_iter().find_map(|server| {
+        let k3s = facts.of(&server.name)?.k3s.as_ref()?;
+        k3s::start::has_vxlan(k3s.unit.as_ref()?.start.as_ref()?, &k3s.settings)
+    })
+}
+
+/// Its interface, where K3s runs.
+pub(super) fn flannel(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, has_vxlan: Option<bool>) {
+    let is_active = k3s.unit.as_ref().is_some_and(k3s::unit::Unit::is_active);
+    // An agent may have a configuration of flannel's of its own.
+    let of_unit = k3s.unit.as_ref().and_then(|unit| unit.start.as_ref());
+    let is_own = k3s.settings.contains_key(FLANNEL_CONF)
+        || of_unit.is_some_and(|start| start.values(FLANNEL_CONF).count() > 0);
+    if has_vxlan != Some(true) || is_own || !is_active || seen.interfaces.is_empty() {
+        return;
+    }
+    if seen.interfaces.iter().any(|name| name == FLANNEL) {
+        chart.well("flannel", format!("{FLANNEL} is there"));
+    } else {
+        let evidence = format!("it has {}", seen.interfaces.join(" "));
+        chart.found(Cause::FlannelMissing, None, vec![evidence], "");
+    }
+}
+
+pub(super) fn rules(chart: &mut Chart, fleet: &Fleet, seen: &HostFacts, has_vxlan: Option<bool>) {
     if chart.host.role.is_none() {
         return;
     }
@@ -43,7 +72,9 @@ pub(super) fn rules(chart: &mut Chart, fleet: &Fleet, seen: &HostFacts) {
             );
         }
     }
-    firewall(chart, interface, seen);
+    if has_vxlan == Some(true) {
+        firewall(chart, interface, seen);
+    }
 }
 
 /// 8472/udp answers no probe, so the rule is looked for.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fleet::Role;
 use k3s::Version;
 use k3s::login::{self, Account, Answer};
+use k3s::start::Settings;
 use serde_json::Value;
 
 use super::facts::{
-    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale, TokenForm,
-    Unanswered,
+    Certificate, CniFile, Datastore, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts,
+    Tailscale, TokenForm, Unanswered,
 };
 
 /// `== name`, then its lines.
@@ -44,7 +46,7 @@ impl<'a> Sections<'a> {
 }
 
 /// `window`: our clock before the host was asked, and when its answer was there.
-pub(super) fn host(text: &str, in_cluster: bool, window: (SystemTime, SystemTime)) -> HostFacts {
+pub(super) fn host(text: &str, role: Option<Role>, window: (SystemTime, SystemTime)) -> HostFacts {
     let said = Sections::of(text);
     let mut systems = said.lines("systems");
     let mut system = |link: &str| systems.next().filter(|target| *target != link).map(str::to_owned);
@@ -62,8 +64,9 @@ pub(super) fn host(text: &str, in_cluster: bool, window: (SystemTime, SystemTime
         addresses: said.lines("addresses").filter_map(address).collect(),
         tailscale: tailscale(&said),
         containerd: containerd(&said),
+        cni: said.lines("cni").filter_map(cni).min_by_key(|file| file.age),
         firewall: Some(said.text("firewall")).filter(|rules| !rules.is_empty()),
-        k3s: in_cluster.then(|| k3s(&said, window.1)),
+        k3s: role.map(|role| k3s(&said, role, window.1)),
     }
 }
 
@@ -117,24 +120,59 @@ fn tailscale(said: &Sections) -> Tailscale {
     }
 }
 
-fn k3s(said: &Sections, now: SystemTime) -> K3sFacts {
-    let server = said.first("readyz").is_some().then(|| ServerFacts {
+fn k3s(said: &Sections, role: Role, now: SystemTime) -> K3sFacts {
+    let server = (role == Role::Server).then(|| ServerFacts {
         token: said.first("server-token").map(str::to_owned),
         agent_token: said.first("agent-token").map(str::to_owned),
         agent_token_is_link: said.first("agent-token-kind") == Some("symbolic link"),
         ca: said.text("ca") + "\n",
         ca_hash: ca_hash(said),
         readyz: said.text("readyz"),
+        datastore: datastore(said),
     });
     K3sFacts {
         secret: said.first("secret").and_then(secret),
         token: said.first("token").and_then(form),
         digest: said.first("digest").map(str::to_owned),
         version: Version::said(&said.text("version")),
+        settings: settings(said),
         certificates: said.lines("certificates").filter_map(|line| certificate(line, now)).collect(),
         server,
         ..K3sFacts::default()
     }
+}
+
+fn datastore(said: &Sections) -> Datastore {
+    let has = |what: &str| said.lines("datastore").any(|line| line == what);
+    // curl could not connect, or was not answered.
+    let answer = |line: &str| {
+        let (url, code) = line.rsplit_once(' ')?;
+        Some((url.to_owned(), reached(code.parse().ok()?)))
+    };
+    Datastore {
+        ran: has("ran"),
+        has_etcd: has("etcd"),
+        has_sqlite: has("sqlite"),
+        member: said.first("member").map(str::to_owned),
+        leader: k3s::etcd::health(&said.text("etcd")),
+        members: k3s::etcd::members(&said.text("members")),
+        answers: said.lines("answers").filter_map(answer).collect(),
+    }
+}
+
+/// `flannel-backend: none`, or a name alone. Later files win.
+fn settings(said: &Sections) -> Settings {
+    let setting = |line: &str| {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        (name.trim().trim_end_matches('+').to_owned(), value.trim().to_owned())
+    };
+    said.lines("settings").map(setting).collect()
+}
+
+/// `12 /var/lib/…/10-flannel.conflist`
+fn cni(line: &str) -> Option<CniFile> {
+    let (age, path) = line.split_once(' ')?;
+    Some(CniFile { path: path.to_owned(), age: age.parse().ok()? })
 }
 
 /// Of the very bytes for one certificate; of a bundle's root otherwise, which is left to K3s.
@@ -228,10 +266,14 @@ pub(super) fn kubelets(text: &str) -> BTreeMap<String, Result<(), Unanswered>> {
         let mut words = line.splitn(3, ' ');
         let (node, code) = (words.next()?.to_owned(), words.next()?.parse::<i32>().ok()?);
         let said = words.next().unwrap_or_default().to_owned();
-        let reached = !matches!(code, 5..=7 | 28);
-        Some((node, if reached { Ok(()) } else { Err(unanswered(code, said)) }))
+        Some((node, if reached(code) { Ok(()) } else { Err(unanswered(code, said)) }))
     };
     text.lines().filter_map(line).collect()
+}
+
+/// By curl's exit code: neither unresolved, nor refused, nor out of time.
+fn reached(code: i32) -> bool {
+    !matches!(code, 5..=7 | 28)
 }
 
 /// `kubectl get nodes -o json`
@@ -268,7 +310,7 @@ mod tests {
                     host lo\n2: tailscale0    inet 100.64.0.5/10 brd 1.2.3.4 scope global tailscale0\n\n== tailscale\n\
                     active\n{\"BackendState\": \"NeedsLogin\"}\n\n== containerd\nactive\nsocket\n\n== firewall\n\n== secret\n\
                     73 400 root\n\n== token\nnode abcd\n\n== digest\n0a1b\n";
-        let facts = host(text, true, (at(1010), at(1020)));
+        let facts = host(text, Some(Role::Agent), (at(1010), at(1020)));
         assert_eq!(facts.clock, Some(-10));
         assert_eq!(facts.rooms[0].mount, "/nix store");
         assert_eq!((facts.rooms[0].inodes, facts.rooms[1].inodes), (None, Some(7)));

@@ -1,9 +1,10 @@
 //! How it is told: a block a host, fitted to the terminal; plain without one; a line of JSON a finding.
 
-use console::{Term, measure_text_width, style, truncate_str};
+use console::{StyledObject, Term, measure_text_width, style, truncate_str};
 use fleet::{Fleet, HostName};
 
-use super::{Asked, Examination, Facts, Finding, Weight};
+use super::cluster::{Count, Part};
+use super::{Asked, Cause, Consequence, Examination, Facts, Finding, Weight};
 use crate::cli::Global;
 use crate::events::{self, Event};
 
@@ -17,7 +18,10 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
         return print_json(global, all);
     }
     let width = Term::stdout().is_term().then(|| usize::from(Term::stdout().size().1).min(WIDEST));
-    let subjects = facts.hosts.keys().map(Some).chain([None]);
+    // What stops all of the cluster comes first.
+    let is_first = all.findings.first().is_some_and(|finding| finding.cause == Cause::NoQuorum);
+    let (before, behind) = if is_first { (Some(None), None) } else { (None, Some(None)) };
+    let subjects = before.into_iter().chain(facts.hosts.keys().map(Some)).chain(behind);
     let names: Vec<&str> =
         subjects.clone().map(|host| host.map_or(fleet.cluster.name.as_str(), HostName::as_str)).collect();
     let column = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -29,11 +33,13 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
             continue;
         }
         let checks = all.well.iter().filter(|well| well.host.as_ref() == host);
-        // Asked about some hosts only, the cluster as a whole was not looked at.
-        if host.is_none() && findings.is_empty() && checks.clone().count() == 0 {
-            continue;
-        }
-        heading(facts, host, name, column, &findings, checks.clone().count());
+        let (mark, verdict) = match host {
+            Some(host) => of_host(fleet, facts, all, host, &findings),
+            // Asked about some hosts only, the cluster as a whole was not looked at.
+            None if findings.is_empty() && all.cluster == Count::default() => continue,
+            None => of_cluster(all, &findings),
+        };
+        say!("{mark} {:column$}  {verdict}", style(name).bold());
         for well in checks.filter(|_| global.verbose) {
             say!("{INDENT}{} {:12}  {}", style("✓").green(), well.check, well.value);
         }
@@ -43,27 +49,72 @@ pub(crate) fn print(global: &Global, fleet: &Fleet, named: &[&HostName], facts: 
     }
 }
 
-fn heading(
+type Styled = StyledObject<String>;
+
+fn good(text: impl Into<String>) -> (Styled, Styled) {
+    (style("✓".to_owned()).green(), style(text.into()).green())
+}
+
+fn unsure(text: impl Into<String>) -> (Styled, Styled) {
+    (style("!".to_owned()).yellow().bold(), style(text.into()).yellow())
+}
+
+fn bad(text: impl Into<String>) -> (Styled, Styled) {
+    (style("✗".to_owned()).red().bold(), style(text.into()).red())
+}
+
+/// Findings that are no notes.
+fn errors(findings: &[&Finding]) -> usize {
+    findings.iter().filter(|finding| finding.cause.entry().weight == Weight::Error).count()
+}
+
+fn counted(errors: usize) -> String {
+    if errors == 1 { "one finding".to_owned() } else { format!("{errors} findings") }
+}
+
+fn of_host(
+    fleet: &Fleet,
     facts: &Facts,
-    host: Option<&HostName>,
-    name: &str,
-    column: usize,
+    all: &Examination,
+    host: &HostName,
     findings: &[&Finding],
-    checks: usize,
-) {
-    let errors = findings.iter().filter(|finding| finding.cause.entry().weight == Weight::Error).count();
-    let unreached = host.is_some_and(|host| matches!(facts.hosts.get(host), Some(Asked::Unreached(_))));
-    let checks = if checks == 1 { "1 check".to_owned() } else { format!("{checks} checks") };
-    let verdict = match (errors, findings.len() - errors) {
-        _ if unreached => style("it could not be asked".to_owned()).red(),
-        (0, 0) => style(format!("all is well, {checks}")).green(),
-        (0, 1) => style(format!("all is well, {checks}; a note")).green(),
-        (0, notes) => style(format!("all is well, {checks}; {notes} notes")).green(),
-        (1, _) => style("one finding".to_owned()).red(),
-        (more, _) => style(format!("{more} findings")).red(),
+) -> (Styled, Styled) {
+    let errors = errors(findings);
+    if matches!(facts.hosts.get(host), Some(Asked::Unreached(_))) {
+        return bad("it could not be asked");
+    }
+    if errors > 0 {
+        return bad(counted(errors));
+    }
+    let elsewhere = all.consequences.iter().find(|consequence| consequence.host == *host);
+    if let Some(Consequence { of, .. }) = elsewhere {
+        let place = of.as_ref().map_or(fleet.cluster.name.as_str(), HostName::as_str);
+        return bad(format!("what is wrong with it is told of {place}"));
+    }
+    let notes = match findings.len() {
+        0 => String::new(),
+        1 => "; a note".to_owned(),
+        notes => format!("; {notes} notes"),
     };
-    let mark = if errors == 0 { style("✓").green() } else { style("✗").red().bold() };
-    say!("{mark} {:column$}  {verdict}", style(name).bold());
+    let checks = all.well.iter().filter(|well| well.host.as_ref() == Some(host)).count();
+    let checks = if checks == 1 { "1 check".to_owned() } else { format!("{checks} checks") };
+    if facts.nodes.is_none() && fleet.hosts.get(host).is_some_and(|host| host.role.is_some()) {
+        return unsure(format!("nothing wrong was seen, {checks}; its node is not known{notes}"));
+    }
+    good(format!("all is well, {checks}{notes}"))
+}
+
+/// How much of it is there.
+fn of_cluster(all: &Examination, findings: &[&Finding]) -> (Styled, Styled) {
+    let parts: Vec<&Part> = [&all.cluster.members, &all.cluster.nodes].into_iter().flatten().collect();
+    let counts = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(", ");
+    let behind = if counts.is_empty() { String::new() } else { format!(": {counts}") };
+    match errors(findings) {
+        0 if parts.iter().any(|part| part.is_whole == Some(false)) => bad(counts),
+        0 if parts.iter().any(|part| part.is_whole.is_none()) => unsure(counts),
+        0 => good(format!("all is well{behind}")),
+        errors => bad(format!("{}{behind}", counted(errors))),
+    }
 }
 
 fn block(finding: &Finding, width: Option<usize>, verbose: bool) {

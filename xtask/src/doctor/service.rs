@@ -27,14 +27,6 @@ pub(super) fn rules(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, joined:
             Some(wrong) => chart.found(Cause::ContainerdDown, None, vec![wrong.clone()], ""),
         }
     }
-    if running && !seen.interfaces.is_empty() {
-        if seen.interfaces.iter().any(|name| name == "flannel.1") {
-            chart.well("flannel", "flannel.1 is there");
-        } else {
-            let evidence = format!("it has {}", seen.interfaces.join(" "));
-            chart.found(Cause::FlannelMissing, None, vec![evidence], "");
-        }
-    }
     certificates(chart, k3s);
     if running {
         readyz(chart, k3s);
@@ -58,7 +50,7 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
         chart.well("k3s", format!("{} {}", unit.id, unit.state()));
         return true;
     }
-    let mut evidence = vec![format!("{} {}: {}", unit.id, unit.does(), unit.state())];
+    let mut evidence = vec![unit.told()];
     let cause = match unit.phase() {
         Phase::Crashing { .. } | Phase::Failed => Cause::K3sFailed,
         Phase::Starting | Phase::Running => Cause::K3sStarting,
@@ -96,6 +88,7 @@ fn journal(chart: &mut Chart, k3s: &K3sFacts) {
         Kind::TokenMalformed => Cause::TokenMalformed,
         Kind::Flag => Cause::UnknownFlag,
         Kind::Cgroup => Cause::CgroupV1,
+        Kind::Member => Cause::EtcdGone,
         // It was looked at itself, and K3s' last lines are told with its unit.
         Kind::Containerd | Kind::Repeated => return,
     };

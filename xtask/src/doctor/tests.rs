@@ -1,5 +1,7 @@
 //! Facts and what is found in them: each cause alone, and what it brings about beside it.
 
+mod servers;
+
 use std::collections::BTreeMap;
 
 use std::time::{Duration, SystemTime};
@@ -8,11 +10,12 @@ use fleet::{Fleet, HostName};
 use k3s::Version;
 use k3s::login::{Answer, JOINED};
 use k3s::node::Node;
+use k3s::start::Start;
 use k3s::unit::Unit;
 
 use super::facts::{
-    Certificate, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts, Tailscale, TokenForm,
-    Unanswered,
+    Certificate, CniFile, Datastore, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts,
+    Tailscale, TokenForm, Unanswered,
 };
 use super::reach::Unreached;
 use super::{Asked, Cause, Facts, examine};
@@ -30,6 +33,10 @@ fn at(seconds: u64) -> Option<SystemTime> {
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+fn start(flags: &str) -> Option<Start> {
+    Start::parse(&format!("ExecStart=/nix/store/a-k3s-1.34.2+k3s1/bin/k3s server {flags}\n"))
+}
+
 fn host(ip: &str, token: TokenForm) -> HostFacts {
     let unit = Unit {
         id: "k3s.service".to_owned(),
@@ -39,6 +46,7 @@ fn host(ip: &str, token: TokenForm) -> HostFacts {
         restart: "always".to_owned(),
         started: at(1),
         package: Some("k3s-1.34.2+k3s1".to_owned()),
+        start: start(""),
         ..Unit::default()
     };
     let certificate =
@@ -86,6 +94,7 @@ fn server() -> HostFacts {
         ca: String::new(),
         ca_hash: Some(HASH.to_owned()),
         readyz: "[+]ping ok\n[+]etcd ok\nreadyz check passed".to_owned(),
+        datastore: Datastore { ran: true, has_sqlite: true, ..Datastore::default() },
     });
     server
 }
@@ -144,6 +153,18 @@ impl Bent<'_> {
 
     fn not_ready(&mut self, name: &str) {
         self.node(name).node.ready = Some("Unknown".to_owned());
+    }
+
+    /// containerd says that it has no network, and a configuration was written so many seconds ago.
+    fn blind(&mut self, name: &str, age: u64) {
+        let node = &mut self.node(name).node;
+        node.ready = Some("False".to_owned());
+        node.message =
+            "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
+                        message:Network plugin returns error: cni plugin not initialized"
+                .to_owned();
+        let path = "/var/lib/rancher/k3s/agent/etc/cni/net.d/10-flannel.conflist".to_owned();
+        self.host(name).cni = Some(CniFile { path, age });
     }
 
     fn unit(&mut self, name: &str, active: &str, sub: &str) {
@@ -331,6 +352,42 @@ fn what_is_wrong_with_its_network() {
 }
 
 #[test]
+fn without_flannels_vxlan_neither_its_interface_nor_its_port_is_missed() {
+    let facts = |bend: fn(&mut Bent<'_>)| {
+        let mut facts = healthy();
+        let mut bent = Bent(&mut facts);
+        for host in ["ocean", "maia", "zoe"] {
+            bent.host(host).interfaces.retain(|name| name != "flannel.1");
+            bent.host(host).firewall = Some("-P nixos-fw".to_owned());
+        }
+        bend(&mut bent);
+        facts
+    };
+    let missed = told(&facts(|_| {})).len();
+    assert_eq!(missed, 6, "an interface and a port of each");
+    let known: [fn(&mut Bent<'_>); 5] = [
+        |it| it.k3s("ocean").unit.as_mut().unwrap().start = start("--flannel-backend=none"),
+        |it| it.k3s("ocean").unit.as_mut().unwrap().start = start("--flannel-backend host-gw"),
+        |it| {
+            it.k3s("ocean").settings.insert("flannel-backend".to_owned(), "none".to_owned());
+        },
+        // Nobody knows: its unit starts something else, or it could not be asked.
+        |it| it.k3s("ocean").unit.as_mut().unwrap().start = None,
+        |it| it.host("ocean").k3s = None,
+    ];
+    for bend in known {
+        assert_eq!(told(&facts(bend)), []);
+    }
+    // What an agent's own unit says is not asked for: it has the server's.
+    let mut agent = facts(|_| {});
+    Bent(&mut agent).k3s("maia").unit.as_mut().unwrap().start = start("--flannel-backend=none");
+    assert_eq!(told(&agent).len(), missed);
+    let mut own = facts(|_| {});
+    Bent(&mut own).k3s("ocean").unit.as_mut().unwrap().start = start("--flannel-conf=/etc/flannel.json");
+    assert_eq!(told(&own), []);
+}
+
+#[test]
 fn what_is_wrong_with_a_token() {
     each(&[
         ("maia", Cause::NotRecipient, |it| {
@@ -488,6 +545,17 @@ fn what_is_wrong_with_k3s() {
             it.not_ready("maia");
             it.kubelet_gone("maia");
         }),
+        // It sees its network's configuration no more, since the folder that it watched was deleted.
+        ("maia", Cause::ContainerdBlind, |it| {
+            it.blind("maia", 30);
+        }),
+        // That was written a moment ago, and containerd may just be reading it.
+        ("maia", Cause::NodeNotReady, |it| it.blind("maia", 29)),
+        // It has none to see.
+        ("maia", Cause::NodeNotReady, |it| {
+            it.blind("maia", 30);
+            it.host("maia").cni = None;
+        }),
         ("ocean", Cause::EtcdFailed, |it| {
             it.server().readyz =
                 "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed".to_owned();
@@ -572,44 +640,6 @@ fn a_host_that_cannot_be_asked_is_its_own_finding() {
             assert_eq!(told(&facts), [(name.to_owned(), cause)]);
         }
     }
-}
-
-/// Three servers, of which ocean is the first.
-#[test]
-fn without_a_quorum_those_that_are_down_are_told() {
-    let text = "[cluster]\nname = \"m\"\ndomain = \"m\"\nfirst_server = \"ocean\"\n[hosts.ocean]\nrole = \"server\"\nnode_ip = \
-                \"100.64.0.6\"\n[hosts.reef]\nrole = \"server\"\nnode_ip = \"100.64.0.8\"\n[hosts.sea]\nrole = \"server\"\nnode_ip \
-                = \"100.64.0.9\"\n[hosts.maia]\nrole = \"agent\"\nnode_ip = \"100.64.0.5\"\n";
-    let fleet = Fleet::parse(text).unwrap();
-    let mut facts = healthy();
-    facts.hosts.remove("zoe");
-    for (name, ip) in [("reef", "100.64.0.8"), ("sea", "100.64.0.9")] {
-        let seen = HostFacts { addresses: vec![ip.parse().unwrap()], ..server() };
-        facts.hosts.insert(HostName::new(name).unwrap(), Asked::Answered(Box::new(seen)));
-        facts.nodes.as_mut().unwrap().push(node(name, ip));
-    }
-    facts.nodes.as_mut().unwrap().retain(|it| it.node.name != "zoe");
-    let told = |facts: &Facts| -> Vec<_> {
-        examine(&fleet, facts)
-            .findings
-            .iter()
-            .map(|it| (it.host.clone().unwrap().to_string(), it.cause))
-            .collect()
-    };
-    assert_eq!(told(&facts), []);
-    let mut bent = Bent(&mut facts);
-    bent.unit("reef", "inactive", "dead");
-    bent.not_ready("reef");
-    // With two of three there is a quorum, and an agent's trouble is its own.
-    bent.not_ready("maia");
-    let wanted = [("maia", Cause::NodeNotReady), ("reef", Cause::K3sStopped)];
-    assert_eq!(told(&facts), wanted.map(|(host, cause)| (host.to_owned(), cause)));
-    let mut bent = Bent(&mut facts);
-    bent.unit("sea", "inactive", "dead");
-    bent.server().readyz = "[-]etcd failed: reason withheld".to_owned();
-    bent.0.nodes = None;
-    let wanted = [("reef", Cause::K3sStopped), ("sea", Cause::K3sStopped)];
-    assert_eq!(told(&facts), wanted.map(|(host, cause)| (host.to_owned(), cause)));
 }
 
 #[test]

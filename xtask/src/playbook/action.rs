@@ -28,7 +28,7 @@ pub(crate) enum Action {
     /// Copy a system that was built here to its host, if there is room for it.
     Copy { host: HostName },
     /// See that K3s' versions may follow those that run, and that the servers' critical settings agree.
-    Fit { hosts: Vec<HostName> },
+    Fit { hosts: Vec<HostName>, goal: Goal },
     /// See that the cluster can do without this server for a while.
     Quorum { host: HostName, reboot: bool },
     /// Copy the datastore, if this server's K3s gets another version.

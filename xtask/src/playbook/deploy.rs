@@ -85,7 +85,7 @@ pub(crate) fn deploy(title: String, fleet: &Fleet, hosts: &[&Host], aim: Aim) ->
     let nodes: Vec<&Host> = servers.iter().chain(&agents).copied().collect();
     if changes && !nodes.is_empty() {
         let about = "see that K3s' versions may follow those that run, and that the servers' settings agree";
-        let fit = Step::new("k3s", about, Action::Fit { hosts: names(nodes) });
+        let fit = Step::new("k3s", about, Action::Fit { hosts: names(nodes), goal });
         plan.harmless_stage("cluster", vec![Track::new(CLUSTER, vec![fit])]);
     }
     let track = |host: &Host| {

@@ -48,7 +48,7 @@ impl Commands<'_> {
             }
             Action::Build { host, together } => self.build(host, together),
             Action::Copy { host } => self.copy(host),
-            Action::Fit { hosts } => hosts.iter().map(|it| on(it, &["cat", &unit_in(SYSTEM)])).collect(),
+            Action::Fit { hosts, .. } => hosts.iter().map(|it| on(it, &["cat", &unit_in(SYSTEM)])).collect(),
             Action::Quorum { host, .. } => {
                 let servers = self.fleet.with_role(Role::Server).into_iter().map(|it| &it.name);
                 servers.filter(|it| *it != host).map(|it| on(it, &READYZ)).collect()

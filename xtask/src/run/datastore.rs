@@ -64,8 +64,8 @@ impl Run<'_> {
         }
     }
 
-    /// Before a rotation: older copies need the token that they were made with. It is the first step that needs K3s' help, so
-    /// a server that is too old to give it is told here.
+    /// Before a rotation: older copies need the token that they were made with. Of a rotation that builds nothing it is the first
+    /// step that needs K3s' help, so a server that is too old to give it is told here.
     pub(super) fn back_up(&self, name: &HostName) -> Result<Outcome> {
         for server in self.fleet.with_role(Role::Server) {
             require_supported(&self.session(&server.name))?;

@@ -17,7 +17,8 @@ use super::{host, lock, rollback, secret};
 use crate::failure::Result;
 
 /// Sections, each under a line `== NAME`. `$1` is the token to make a digest of with the salt on standard input, `$2` says
-/// whether the nodes are asked for. Whatever fails leaves its section empty.
+/// whether the nodes are asked for. Whatever fails leaves its section empty; but kubectl, where the API server gives no nodes, prints a
+/// list of none.
 const SCRIPT: &str = "\
 export LC_ALL=C
 digest() { { cat; password_of \"$(tr -d '[:space:]' < \"$1\")\"; } 2> /dev/null | sha256sum; }
@@ -40,8 +41,9 @@ if command -v k3s > /dev/null; then
   tell version; timeout 10 k3s --version
   tell certificates; timeout 20 k3s certificate check 2>&1
   if [ \"$2\" = nodes ]; then
-    tell nodes; { said=$(timeout 20 GET_NODES --request-timeout 15s 2>&1 >&3); } 3>&1
+    tell nodes; { said=$(timeout 20 GET_NODES --request-timeout 15s 2>&1 >&3); } 3>&1 || failed=1
     tell nodes-error; printf '%s\\n' \"$said\"
+    if [ -n \"$failed\" ]; then tell nodes-failed; fi
   fi
 fi
 tell end";
@@ -69,7 +71,7 @@ pub(crate) struct Seen {
     /// Keyed by this look's salt. `None`: there is no token, or an empty one.
     pub(crate) token: Option<String>,
     pub(crate) certificates: Vec<Certificate>,
-    /// Asked for on the first server only, where it has K3s; else what its API server says instead.
+    /// Asked for on servers that have K3s; what the API server says instead, where it gives none.
     pub(crate) nodes: Option<std::result::Result<Vec<Node>, String>>,
 }
 
@@ -92,14 +94,14 @@ impl Seen {
 }
 
 /// Looks at a host. Tokens of one salt can be compared: an agent's own, and on a server the one that it hands out.
-pub(crate) fn look(host: &Host, session: &Session, is_first: bool, salt: &SecretString) -> Result<Seen> {
+pub(crate) fn look(host: &Host, session: &Session, salt: &SecretString) -> Result<Seen> {
     let token = match host.role {
         Some(Role::Server) => k3s::AGENT_TOKEN,
         Some(Role::Agent) => secret::AGENT_SECRET,
         None => "",
     };
     let salt = SecretSlice::from(salt.expose_secret().as_bytes().to_vec());
-    let nodes = if is_first { "nodes" } else { "" };
+    let nodes = if host.role == Some(Role::Server) { "nodes" } else { "" };
     let said = session.run_with_input(["sh", "-c", &script(), "sh", token, nodes], salt)?.text();
     let lost = || RunError::OutputLost { command: format!("the look at {}", host.name) };
     Ok(parse(&said).ok_or_else(lost)?)
@@ -147,7 +149,10 @@ fn parse(text: &str) -> Option<Seen> {
         version: version(section("version")),
         token: some("token"),
         certificates: certificate::parse(section("certificates")),
-        nodes: sections.contains_key("nodes").then(|| nodes(section("nodes"), section("nodes-error"))),
+        nodes: sections.contains_key("nodes").then(|| {
+            let list = if sections.contains_key("nodes-failed") { "" } else { section("nodes") };
+            nodes(list, section("nodes-error"))
+        }),
     })
 }
 
@@ -180,7 +185,7 @@ fn version(text: &str) -> Option<String> {
 }
 
 fn nodes(list: &str, error: &str) -> std::result::Result<Vec<Node>, String> {
-    let said = || error.lines().last().unwrap_or("it says nothing").to_owned();
+    let said = || error.lines().last().unwrap_or("it gives no answer").to_owned();
     node::parse_list(list.as_bytes())
         .map_err(|problem| if list.is_empty() { said() } else { problem.to_string() })
 }
@@ -270,6 +275,14 @@ time=\"2026-01-01T00:00:00Z\" level=warning msg=\"a.crt: certificate x (ServerAu
         let silent =
             "== clock\n1\n== nodes\n== nodes-error\nE1 memcache.go\nThe connection was refused\n== end\n";
         assert_eq!(parse(silent).unwrap().nodes, Some(Err("The connection was refused".to_owned())));
+        // kubectl's list of none, where the API server gave no nodes in time.
+        let none = "== clock\n1\n== nodes\n{\"items\":[],\"kind\":\"List\"}\n== nodes-error\n";
+        let timed_out =
+            format!("{none}Error from server (Timeout): request timed out\n== nodes-failed\n== end\n");
+        let said = "Error from server (Timeout): request timed out".to_owned();
+        assert_eq!(parse(&timed_out).unwrap().nodes, Some(Err(said)));
+        let silent = format!("{none}\n== nodes-failed\n== end\n");
+        assert_eq!(parse(&silent).unwrap().nodes, Some(Err("it gives no answer".to_owned())));
         assert!(parse(&OCEAN[..OCEAN.len() - 4]).is_none(), "cut off");
     }
 

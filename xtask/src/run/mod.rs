@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
             Action::Generation { host, to, yes } => self.generation(host, *to, *yes),
             Action::Build { host, together } => self.build(host, together, progress),
             Action::Copy { host } => self.copy(host, progress),
-            Action::Fit { hosts } => self.fit(hosts),
+            Action::Fit { hosts, goal } => self.fit(hosts, *goal),
             Action::Quorum { host, reboot } => self.quorum(host, *reboot),
             Action::Datastore { host } => self.datastore(host),
             Action::Drain { host, seconds, reboot } => self.drain(host, *seconds, *reboot, progress),

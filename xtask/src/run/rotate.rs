@@ -63,6 +63,7 @@ impl Run<'_> {
     /// K3s must not be restarted by the deploy that brings the new token, so its unit has to be the one that runs.
     pub(super) fn same_unit(&self, name: &HostName) -> Result<Outcome> {
         let session = self.session(name);
+        host::require_supported(&session)?;
         let unit = "etc/systemd/system/k3s.service";
         let (built, running) =
             (self.built(name).system, host::systems(&session)?.running.unwrap_or_default());

@@ -34,11 +34,15 @@ fn heading(survey: &Survey<'_>, fleet: &Fleet) -> String {
     let reached = survey.shown.iter().filter(|looked| looked.seen.is_ok()).count();
     let count = |some: usize, all: usize, what: &str| format!("{some} of {all} {what}");
     let hosts = count(reached, survey.shown.len(), "hosts reached");
-    let nodes = survey.nodes().map(|nodes| {
-        let ready = nodes.iter().filter(|node| node.is_ready()).count();
-        format!(", {}", count(ready, nodes.len(), "nodes Ready"))
-    });
-    format!("{}  {hosts}{}", style(&fleet.cluster.name).bold(), nodes.unwrap_or_default())
+    let nodes = match survey.nodes() {
+        Some(nodes) => {
+            let ready = nodes.iter().filter(|node| node.is_ready()).count();
+            format!(", {}", count(ready, nodes.len(), "nodes Ready"))
+        }
+        None if fleet.first_server().is_some() => ", nodes not known".to_owned(),
+        None => String::new(),
+    };
+    format!("{}  {hosts}{nodes}", style(&fleet.cluster.name).bold())
 }
 
 fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {

@@ -49,13 +49,19 @@ impl Survey<'_> {
         self.all().find(|looked| Some(&looked.host.name) == self.first.as_ref())?.seen.as_ref().ok()
     }
 
-    /// The cluster's nodes, or what its API server says instead.
-    pub(super) fn node_list(&self) -> Option<&std::result::Result<Vec<Node>, String>> {
-        self.first()?.nodes.as_ref()
+    /// The cluster's nodes by the first server, else by any other that knows them; or what an API server says instead, and whose.
+    pub(super) fn node_list(&self) -> Option<(&HostName, &std::result::Result<Vec<Node>, String>)> {
+        let told =
+            |looked: &Looked<'_>| looked.seen.as_ref().ok()?.nodes.as_ref().map(std::result::Result::is_ok);
+        let tellers = self.all().filter_map(|looked| Some((looked, told(looked)?)));
+        let is_first = |looked: &Looked<'_>| Some(&looked.host.name) == self.first.as_ref();
+        // Of several that are worth the same the one that comes first, as everywhere.
+        let (best, _) = tellers.min_by_key(|(looked, knows)| (!knows, !is_first(looked)))?;
+        Some((&best.host.name, best.seen.as_ref().ok()?.nodes.as_ref()?))
     }
 
     pub(super) fn nodes(&self) -> Option<&[Node]> {
-        self.node_list()?.as_deref().ok()
+        self.node_list()?.1.as_deref().ok()
     }
 
     /// The first server's name, and the digest of the token that it hands out to agents.
@@ -124,9 +130,7 @@ impl<'a> Surveyor<'a> {
         let salt = agenix::random_hex(32)?;
         let (seen, secrets) = thread::scope(|scope| {
             let secrets = scope.spawn(|| if self.with_secrets { self.secrets() } else { Vec::new() });
-            let ask = |host: &Host, session: &Session| {
-                look(host, session, Some(&host.name) == first.as_ref(), &salt)
-            };
+            let ask = |host: &Host, session: &Session| look(host, session, &salt);
             let seen = self.asker.each(&asked, ask);
             (seen, secrets.join().expect("looking at secrets does not panic"))
         });

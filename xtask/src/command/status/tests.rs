@@ -152,7 +152,7 @@ fn nothing_is_said_of_nodes_that_nobody_could_ask_for() {
         _ => Ok(all_well(host)),
     };
     expect![[r#"
-        mercury  3 of 4 hosts reached
+        mercury  3 of 4 hosts reached, nodes not known
 
           host   role    node  k3s  generation
         ✗ ocean  server  ?     –    –           unreachable
@@ -171,7 +171,7 @@ fn nothing_is_said_of_nodes_that_nobody_could_ask_for() {
         Ok(Seen { nodes, ..all_well(host) })
     };
     expect![[r#"
-        mercury  4 of 4 hosts reached
+        mercury  4 of 4 hosts reached, nodes not known
 
           host   role    node  k3s  generation
         ✗ ocean  server  ?     –    12, 2 h     its API server does not answer
@@ -181,7 +181,7 @@ fn nothing_is_said_of_nodes_that_nobody_could_ask_for() {
 
         ✗ ocean  its API server does not answer, so no node is known: The connection to
                  the server was refused
-                 hint: cargo xtask verify ocean
+                 hint: cargo xtask doctor
         ✗ secrets/a-name-that-is-long.age
           its readers are not those of secrets.nix: also for vega
           hint: cargo xtask secrets rekey

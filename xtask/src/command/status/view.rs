@@ -109,7 +109,7 @@ fn bad(text: &str) -> Vec<Told> {
     vec![(Level::Bad, text.to_owned())]
 }
 
-/// As the first server sees it; `None` where that could not be asked. The gate and doctor judge by the same.
+/// As a server sees it; `None` where none could say. The gate and doctor judge by the same.
 fn node_state(node: Option<Option<&Node>>, unit: Option<&Unit>) -> Told {
     let Some(node) = node else { return (Level::Notice, "?".to_owned()) };
     match k3s::node::trouble(node, unit, None) {
@@ -229,10 +229,10 @@ pub(super) fn remarks(survey: &Survey<'_>, fleet: &Fleet) -> Vec<Remark> {
     }
     let Some(first) = fleet.first_server() else { return remarks };
     match survey.node_list() {
-        Some(Ok(nodes)) => remarks.extend(unmatched(nodes, survey, fleet, first)),
-        Some(Err(said)) => {
+        Some((_, Ok(nodes))) => remarks.extend(unmatched(nodes, survey, fleet, first)),
+        Some((name, Err(said))) => {
             let text = format!("its API server does not answer, so no node is known: {said}");
-            remarks.push(Remark::new(&first.name, text, Some(format!("cargo xtask verify {}", first.name))));
+            remarks.push(Remark::new(name, text, Some("cargo xtask doctor".to_owned())));
         }
         None => {}
     }

@@ -68,6 +68,8 @@ AGENT_IS_NEW = 1.0
 # etcd among servers. Real: a heartbeat each 0.5 s, elections after 5 s to 10 s, requests given up after 7 s.
 ETCD_CLIENT_PORT = 2379
 ETCD_PEER_PORT = 2380
+ETCD_METRICS_PORT = 2381
+ETCD_GATEWAY_PORT = 2382
 ETCD_HEARTBEAT = 0.25
 ETCD_LEASE = 2.5
 ETCD_ELECTION = 2.5

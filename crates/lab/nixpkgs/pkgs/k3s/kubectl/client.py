@@ -52,6 +52,7 @@ class Api:
         with _in_memory(config.certificate) as certificate, _in_memory(config.key) as key:
             self._client = Client(self._endpoint, Trust(config.ca, certificate, key))
         self._discovers = True
+        self.answered = False
 
     def table(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         """A collection or object as a Table."""
@@ -89,7 +90,9 @@ class Api:
 
     def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         try:
-            return self._client.request(method, path, headers, body)
+            reply = self._client.request(method, path, headers, body)
+            self.answered = True
+            return reply
         except TransportError as error:
             if self._discovers:
                 _complain_of_discovery(self._endpoint.url, error.detail)

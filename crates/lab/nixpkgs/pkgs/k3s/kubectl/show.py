@@ -67,15 +67,24 @@ def _query(arguments: Arguments) -> dict[str, str]:
 
 def _print_objects(arguments: Arguments, kinds: list[Resource], names: list[str]) -> None:
     api = Api(arguments)
-    found = [(kind, one) for kind in kinds for one in _objects(arguments, api, kind, names)]
+    try:
+        found = [(kind, one) for kind in kinds for one in _objects(arguments, api, kind, names)]
+    except Failure:
+        # Of a server that answers with an error kubectl prints what it got: nothing, as a list.
+        if api.answered and not names and arguments.text("output") == "json":
+            _print_list([])
+        raise
     if arguments.text("output") == "name":
         print("".join(kind.reference(one["metadata"]["name"]) + "\n" for kind, one in found), end="")
     elif len(names) == 1 and len(found) == 1:
         print(kubeconfig.dump(_sorted(found[0][1])))
     else:
-        items = [one for _, one in found]
-        whole = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
-        print(kubeconfig.dump(_sorted(whole)))
+        _print_list([one for _, one in found])
+
+
+def _print_list(items: list[dict[str, Any]]) -> None:
+    whole = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
+    print(kubeconfig.dump(_sorted(whole)))
 
 
 def _objects(arguments: Arguments, api: Api, resource: Resource, names: list[str]) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ class Kubelet:
         """Write the status if it says something new, or was not written for long."""
         before = _require(self._api.request("GET", f"/api/v1/nodes/{self._node.name}"))
         known = before.get("status", {}).get("conditions", [])
-        status = self._status(ready=True, before=known)
+        status = self._status(ready=_has_network(self._node.runtime_socket), before=known)
         is_news = _said(status["conditions"]) - _said(known)
         if not is_news and time.monotonic() - self._reported_at < settings.STATUS_PERIOD:
             return
@@ -248,6 +248,17 @@ def _require(reply: Reply) -> dict[str, Any]:
     if not reply.ok:
         raise ApiError(body.get("message") or f"{reply.status} {reply.reason}")
     return dict(body)
+
+
+def _has_network(runtime_socket: str) -> bool:
+    """Whether the container runtime says that it has one; what does not say has."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(runtime_socket.removeprefix("unix://"))
+            return not probe.recv(64).startswith(b"cni plugin")
+        except OSError:
+            return True
 
 
 def _dial(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What of a running node shows on its machine: the kubelet's port, and flannel's interface.
+"""What of a running node shows on its machine: the kubelet's port, flannel's interface, and its configuration for containerd.
 
 Only where the machine is the node's own: several nodes of a test on one machine would quarrel about both. The port answers
 every request with 401, as a kubelet does to strangers. The interface carries nothing; it is a bridge where the kernel has
@@ -10,18 +10,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from common import log, settings
+from common.files import write_atomic
 from common.httpclient import Trust
 from server.listener import Listener
 from server.messages import Refusal, Reply, Request
 
 _FLANNEL = "flannel.1"
+_CNI = Path(settings.DATA_DIR, "agent/etc/cni/net.d/10-flannel.conflist")
+_CONFIGURATION = '{"name":"cbr0","cniVersion":"1.0.0","plugins":[{"type":"flannel"}]}\n'
 
 
 def show(trust: Trust, name: str) -> None:
-    """Open the port and make the interface."""
+    """Open the port, make the interface and write the configuration."""
     if not settings.HAS_MACHINE:
         return
     _make_interface()
+    _CNI.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(_CNI, _CONFIGURATION)
     if trust.certificate is None:
         return
     folder = trust.certificate.parent

@@ -22,7 +22,7 @@ from datastore.peers import Certificates, Peers
 from datastore.sqlite import Sqlite
 from node import join
 from node.kubelet import NodeSettings
-from server import bootstrap, critical, membership
+from server import bootstrap, critical, etcdsays, membership
 from server.bootstrap import BootstrapFiles, Files, WrongToken
 from server.identity import Identity, Tokens
 
@@ -202,7 +202,9 @@ class Cluster:
         else:
             membership.join(etcd, self._join, self._tokens.server, member, self._files, self._certificates)
         etcd.start()
+        etcdsays.health(etcd)
         membership.wait(etcd, url)
+        etcdsays.members(etcd, self._certificates)
 
     def _migrated(self) -> Operation:
         """What a server had in sqlite before it was started with --cluster-init."""

@@ -1,5 +1,6 @@
 """Several servers: joining, losing some, coming back; and what tells their datastore apart from a single server's."""
 
+import json
 import time
 
 from harness import Server, StandInTest, until
@@ -47,6 +48,8 @@ class Majority(Cluster):
         self.assertEqual(self.write(third, "three"), (1, timed_out))
         done = third.kubectl("get", "nodes")
         self.assertEqual((done.stdout, done.stderr), ("", timed_out))
+        done = third.kubectl("get", "nodes", "-o", "json")
+        self.assertEqual((json.loads(done.stdout)["items"], done.stderr, done.returncode), ([], timed_out, 1))
         first.up("--cluster-init")
         until(lambda: self.label(first, "two") == "yes", "the first to catch up")
         self.assertEqual(self.write(first, "four")[0], 0)
