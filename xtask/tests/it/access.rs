@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use expect_test::expect;
 use lab::Lab;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{meanwhile, send, wait_for};
-use crate::support::{CTRL_C, Clone, in_lab, on, run, xtask, xtask_in};
+use crate::support::{CTRL_C, Clone, on, run, xtask, xtask_in};
 
-#[test]
-fn the_journal_and_the_kubeconfig() {
-    in_lab("access::the_journal_and_the_kubeconfig", |lab| {
+each_k3s!(the_journal_and_the_kubeconfig,);
+
+fn the_journal_and_the_kubeconfig(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["logs", "maia"]).expect(7).says("maia has no k3s unit").says("hint: --unit UNIT reads");
         xtask(lab, &["kubeconfig"]).expect(7).says("failed to read the kubeconfig of ocean");
         xtask(lab, &["bootstrap-cluster"]).expect(0);

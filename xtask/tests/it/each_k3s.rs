@@ -43,7 +43,6 @@ pub(crate) use each_k3s;
 
 /// A test with the K3s that its machines run.
 pub(crate) struct Rehearsal {
-    /// As `--exact` takes it.
     test: String,
     /// Packages of the miniature nixpkgs with their versions, oldest first.
     versions: Vec<(String, String)>,
@@ -88,6 +87,21 @@ impl Rehearsal {
         &self.versions.last().expect("one at least").1
     }
 
+    /// Its package in the miniature nixpkgs.
+    pub(crate) fn package(&self) -> &str {
+        &self.versions.last().expect("one at least").0
+    }
+
+    /// As `--exact` takes it.
+    pub(crate) fn test(&self) -> &str {
+        &self.test
+    }
+
+    /// What the lab's machines run.
+    pub(crate) fn options(&self) -> Options {
+        self.options.clone().unwrap_or_default()
+    }
+
     /// Packages with their versions, an older one and a newer one; nothing where only one is named.
     pub(crate) fn two_versions(&self) -> Option<[&(String, String); 2]> {
         if let [.., old, new] = &self.versions[..] {
@@ -104,8 +118,7 @@ impl Rehearsal {
 
     /// A lab of another repository, made in the lab's namespaces.
     pub(crate) fn enter_lab<R: AsRef<Path>>(&self, repository: impl FnOnce() -> R, body: impl FnOnce(&Lab)) {
-        let options = self.options.clone().unwrap_or_default();
-        enter_lab_with(&options, &self.test, repository, body);
+        enter_lab_with(&self.options(), &self.test, repository, body);
     }
 }
 

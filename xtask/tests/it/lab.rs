@@ -5,9 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::support::{Answer, in_lab, on, run, xtask};
 use expect_test::expect;
 use lab::Lab;
+
+each_k3s!(bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing, verify_tells_what_is_wrong,);
 
 const HOSTS: [&str; 2] = ["ocean", "maia"];
 
@@ -31,9 +34,8 @@ fn state(lab: &Lab) -> BTreeMap<String, String> {
     state
 }
 
-#[test]
-fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing() {
-    in_lab("lab::bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing", |lab| {
+fn bootstrap_from_no_secrets_to_two_ready_nodes_and_again_to_nothing(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         let secrets = lab.deployer().repository().join("secrets");
         assert!(
             !secrets.join("k3s-server-token.age").exists() && !secrets.join("k3s-agent-token.age").exists()
@@ -143,9 +145,8 @@ fn message(answer: &Answer) -> String {
     answer.error().lines().filter(|line| !line.starts_with("  │")).collect::<Vec<_>>().join("\n")
 }
 
-#[test]
-fn verify_tells_what_is_wrong() {
-    in_lab("lab::verify_tells_what_is_wrong", |lab| {
+fn verify_tells_what_is_wrong(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let told = |code| message(&xtask(lab, &["verify"]).expect(code));
 

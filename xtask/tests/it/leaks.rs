@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use lab::Lab;
 
-use crate::support::{in_lab, on, run, xtask};
+use crate::each_k3s::{Rehearsal, each_k3s};
+use crate::support::{on, run, xtask};
+
+each_k3s!(a_token_is_only_in_its_secret_and_at_its_place_on_the_node,);
 
 /// Everything that any process of the lab was started with, looked at again and again. The lab has a process namespace
 /// of its own, and this test is its first process: it sees all of them, those on the machines too.
@@ -89,9 +92,8 @@ fn reports(lab: &Lab) -> Vec<PathBuf> {
     reports.filter(|report| report.exists()).collect()
 }
 
-#[test]
-fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node() {
-    in_lab("leaks::a_token_is_only_in_its_secret_and_at_its_place_on_the_node", |lab| {
+fn a_token_is_only_in_its_secret_and_at_its_place_on_the_node(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         let watch = Watch::start();
         let mut said = Vec::new();
         for args in [

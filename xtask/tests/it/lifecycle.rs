@@ -5,7 +5,16 @@ use std::path::Path;
 
 use lab::Lab;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::support::{configure, in_lab, on, run, xtask};
+
+each_k3s!(
+    what_failed_its_gate_does_not_become_the_boot_default_by_trying_again,
+    a_server_that_runs_keeps_its_token_when_the_secret_is_lost,
+    an_agent_joins_later_and_only_what_is_needed_changes,
+    an_agent_with_another_token_gets_the_servers_and_is_restarted_once,
+    a_server_that_ran_without_an_agent_token_gets_one_as_the_runbook_says,
+);
 
 fn fleet_file(lab: &Lab) -> std::path::PathBuf {
     lab.deployer().repository().join("hosts/fleet.toml")
@@ -15,9 +24,8 @@ fn started(lab: &Lab, host: &str) -> String {
     on(lab, host, "systemctl show k3s.service -p InvocationID --value")
 }
 
-#[test]
-fn what_failed_its_gate_does_not_become_the_boot_default_by_trying_again() {
-    in_lab("lifecycle::what_failed_its_gate_does_not_become_the_boot_default_by_trying_again", |lab| {
+fn what_failed_its_gate_does_not_become_the_boot_default_by_trying_again(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let boots = || on(lab, "ocean", "readlink -f /nix/var/nix/profiles/system");
         let old = boots();
@@ -66,9 +74,8 @@ fn a_link_that_is_lost_during_an_activation_is_no_failure_of_it() {
     });
 }
 
-#[test]
-fn a_server_that_runs_keeps_its_token_when_the_secret_is_lost() {
-    in_lab("lifecycle::a_server_that_runs_keeps_its_token_when_the_secret_is_lost", |lab| {
+fn a_server_that_runs_keeps_its_token_when_the_secret_is_lost(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         fs::remove_file(lab.deployer().repository().join("secrets/k3s-server-token.age")).unwrap();
         xtask(lab, &["deploy", "ocean"]).expect(3).says("secrets/k3s-server-token.age does not exist");
@@ -78,9 +85,8 @@ fn a_server_that_runs_keeps_its_token_when_the_secret_is_lost() {
     });
 }
 
-#[test]
-fn an_agent_joins_later_and_only_what_is_needed_changes() {
-    in_lab("lifecycle::an_agent_joins_later_and_only_what_is_needed_changes", |lab| {
+fn an_agent_joins_later_and_only_what_is_needed_changes(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         let whole = fs::read_to_string(fleet_file(lab)).unwrap();
         let maia = whole.find("[hosts.maia]").unwrap();
         let end = whole[maia + 1..].find("\n[").map_or(whole.len(), |at| maia + 1 + at);
@@ -98,9 +104,8 @@ fn an_agent_joins_later_and_only_what_is_needed_changes() {
     });
 }
 
-#[test]
-fn an_agent_with_another_token_gets_the_servers_and_is_restarted_once() {
-    in_lab("lifecycle::an_agent_with_another_token_gets_the_servers_and_is_restarted_once", |lab| {
+fn an_agent_with_another_token_gets_the_servers_and_is_restarted_once(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let secret = lab.deployer().repository().join("secrets/k3s-agent-token.age");
         let keys = [
@@ -163,9 +168,8 @@ fn runbook(heading: &str) -> String {
     section.split("```").nth(1).expect("a block follows it").trim().to_owned()
 }
 
-#[test]
-fn a_server_that_ran_without_an_agent_token_gets_one_as_the_runbook_says() {
-    in_lab("lifecycle::a_server_that_ran_without_an_agent_token_gets_one_as_the_runbook_says", |lab| {
+fn a_server_that_ran_without_an_agent_token_gets_one_as_the_runbook_says(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         // As a server was before this configuration: no agent token, agents with the server's.
         let without = "services.k3s.agentTokenFile = lib.mkForce null;";
         let module = configure(lab, "ocean", without);

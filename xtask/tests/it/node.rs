@@ -10,7 +10,15 @@ use std::path::Path;
 use expect_test::expect;
 use lab::{Lab, Options};
 
-use crate::support::{Clone, enter_lab, enter_lab_with, on, run, run_at_terminal, xtask};
+use crate::each_k3s::{Rehearsal, each_k3s};
+use crate::support::{Clone, enter_lab_with, on, run, run_at_terminal, xtask};
+
+each_k3s!(
+    an_agent_is_added_removed_and_added_again,
+    a_reinstalled_agent_is_pinned_and_joins_again,
+    a_node_that_is_down_is_removed_by_force_and_what_fails_can_be_taken_up,
+    a_second_server_is_added_and_removed_again,
+);
 
 /// A machine of which neither fleet.toml nor the cluster knows: the lab made it for a table that is taken out of the
 /// deployer's copy.
@@ -63,9 +71,8 @@ fn started(lab: &Lab, host: &str) -> String {
     on(lab, host, "systemctl show k3s.service -p InvocationID --value")
 }
 
-#[test]
-fn an_agent_is_added_removed_and_added_again() {
-    in_lab_with_a_new_machine("node::an_agent_is_added_removed_and_added_again", "new-agent", |lab| {
+fn an_agent_is_added_removed_and_added_again(rehearsal: &Rehearsal) {
+    in_lab_with_a_new_machine_of(&rehearsal.options(), rehearsal.test(), "new-agent", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         commit(lab);
         let others = [started(lab, "ocean"), started(lab, "maia")];
@@ -131,9 +138,8 @@ fn an_agent_is_added_removed_and_added_again() {
     });
 }
 
-#[test]
-fn a_reinstalled_agent_is_pinned_and_joins_again() {
-    enter_lab("node::a_reinstalled_agent_is_pinned_and_joins_again", Clone::in_namespace, |lab| {
+fn a_reinstalled_agent_is_pinned_and_joins_again(rehearsal: &Rehearsal) {
+    rehearsal.enter_lab(Clone::in_namespace, |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         // As a new installation: another host key, no node password, nothing that K3s kept.
         on(
@@ -163,40 +169,38 @@ fn a_reinstalled_agent_is_pinned_and_joins_again() {
     });
 }
 
-#[test]
-fn a_node_that_is_down_is_removed_by_force_and_what_fails_can_be_taken_up() {
-    enter_lab(
-        "node::a_node_that_is_down_is_removed_by_force_and_what_fails_can_be_taken_up",
-        Clone::in_namespace,
-        |lab| {
-            xtask(lab, &["bootstrap-cluster"]).expect(0);
-            commit(lab);
-            let before = git(lab, &["status", "--porcelain"]);
-            xtask(lab, &["node", "remove", "ocean", "--yes"]).expect(3).says("ocean is the only server");
-            // A pod that takes its time.
-            on(lab, "ocean", "k3s kubectl label node maia k3s-stand-in/drain-seconds=30");
-            xtask(lab, &["node", "remove", "maia", "--yes", "--drain-timeout", "1"])
-                .expect(7)
-                .says("failed to drain maia")
-                .says("k3s kubectl uncordon maia")
-                .says("the repository was not changed; run it again to go on");
-            assert_eq!(node_names(lab), ["ocean"], "it takes no new pods");
-            assert_eq!(git(lab, &["status", "--porcelain"]), before);
+fn a_node_that_is_down_is_removed_by_force_and_what_fails_can_be_taken_up(rehearsal: &Rehearsal) {
+    rehearsal.enter_lab(Clone::in_namespace, |lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        commit(lab);
+        let before = git(lab, &["status", "--porcelain"]);
+        xtask(lab, &["node", "remove", "ocean", "--yes"]).expect(3).says("ocean is the only server");
+        if !rehearsal.is_real() {
+            a_drain_that_takes_too_long_stops_it(lab, &before);
+        }
+        on(lab, "maia", "(sleep 0.3; ip link set tailscale0 down) > /dev/null 2>&1 &");
+        std::thread::sleep(std::time::Duration::from_millis(600));
+        xtask(lab, &["node", "remove", "maia", "--yes"]).expect(4).says("If it is gone for good: --force");
+        xtask(lab, &["node", "remove", "maia", "--yes", "--force"])
+            .expect(0)
+            .says("it is not drained, its K3s is not stopped; only its node is deleted");
+        assert_eq!(node_names(lab), ["ocean"]);
+        let nodes = on(lab, "ocean", "k3s kubectl get nodes --no-headers");
+        assert!(!nodes.contains("maia"), "{nodes}");
+        xtask(lab, &["check"]).expect(0);
+    });
+}
 
-            on(lab, "maia", "(sleep 0.3; ip link set tailscale0 down) > /dev/null 2>&1 &");
-            std::thread::sleep(std::time::Duration::from_millis(600));
-            xtask(lab, &["node", "remove", "maia", "--yes"])
-                .expect(4)
-                .says("If it is gone for good: --force");
-            xtask(lab, &["node", "remove", "maia", "--yes", "--force"])
-                .expect(0)
-                .says("it is not drained, its K3s is not stopped; only its node is deleted");
-            assert_eq!(node_names(lab), ["ocean"]);
-            let nodes = on(lab, "ocean", "k3s kubectl get nodes --no-headers");
-            assert!(!nodes.contains("maia"), "{nodes}");
-            xtask(lab, &["check"]).expect(0);
-        },
-    );
+/// A pod that takes its time, as the stand-in has it.
+fn a_drain_that_takes_too_long_stops_it(lab: &Lab, before: &str) {
+    on(lab, "ocean", "k3s kubectl label node maia k3s-stand-in/drain-seconds=30");
+    xtask(lab, &["node", "remove", "maia", "--yes", "--drain-timeout", "1"])
+        .expect(7)
+        .says("failed to drain maia")
+        .says("k3s kubectl uncordon maia")
+        .says("the repository was not changed; run it again to go on");
+    assert_eq!(node_names(lab), ["ocean"], "it takes no new pods");
+    assert_eq!(git(lab, &["status", "--porcelain"]), before);
 }
 
 #[test]
@@ -231,9 +235,8 @@ fn an_added_node_that_does_not_deploy_stays_in_the_repository() {
     );
 }
 
-#[test]
-fn a_second_server_is_added_and_removed_again() {
-    in_lab_with_a_new_machine("node::a_second_server_is_added_and_removed_again", "reef", |lab| {
+fn a_second_server_is_added_and_removed_again(rehearsal: &Rehearsal) {
+    in_lab_with_a_new_machine_of(&rehearsal.options(), rehearsal.test(), "reef", |lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         commit(lab);
         let add = ["node", "add", "reef", "--role", "server", "--yes"];

@@ -2,12 +2,14 @@
 
 use std::fs;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{systems, wait_for};
-use crate::support::{configure, in_lab, on, try_on, xtask};
+use crate::support::{configure, on, try_on, xtask};
 
-#[test]
-fn a_reboot_takes_the_boot_default_and_is_waited_for() {
-    in_lab("reboot::a_reboot_takes_the_boot_default_and_is_waited_for", |lab| {
+each_k3s!(a_reboot_takes_the_boot_default_and_is_waited_for,);
+
+fn a_reboot_takes_the_boot_default_and_is_waited_for(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let boot_id = || try_on(lab, "maia", "cat /proc/sys/kernel/random/boot_id").stdout;
         let (first, id) = (systems(lab, "maia"), boot_id());

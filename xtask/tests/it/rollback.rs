@@ -5,8 +5,15 @@ use std::fs::{self, File};
 
 use lab::Lab;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{Systems, send, systems, wait_for};
-use crate::support::{configure, give_k3s, in_lab, on, xtask};
+use crate::support::{configure, give_package, in_lab, on, xtask};
+
+each_k3s!(
+    a_host_that_fails_its_gate_is_taken_back_at_once,
+    a_server_whose_k3s_starts_first_or_changes_stays_where_it_is,
+    a_host_goes_back_to_an_earlier_generation_by_name,
+);
 
 /// A unit that fails: the gate's business.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -29,9 +36,8 @@ fn begin_in_vain(lab: &Lab, flags: &[&str]) -> (remote::Background, Systems) {
     (deploy, before)
 }
 
-#[test]
-fn a_host_that_fails_its_gate_is_taken_back_at_once() {
-    in_lab("rollback::a_host_that_fails_its_gate_is_taken_back_at_once", |lab| {
+fn a_host_that_fails_its_gate_is_taken_back_at_once(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let (before, ocean) = (systems(lab, "maia"), systems(lab, "ocean"));
         let module = configure(lab, "maia", TROUBLE);
@@ -100,11 +106,11 @@ fn ctrl_c_while_a_host_is_verified_takes_it_back() {
     });
 }
 
-#[test]
-fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
-    in_lab("rollback::a_server_whose_k3s_starts_first_or_changes_stays_where_it_is", |lab| {
-        give_k3s(lab, "ocean", 34);
-        give_k3s(lab, "maia", 34);
+fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is(rehearsal: &Rehearsal) {
+    let Some([old, new]) = rehearsal.two_versions() else { return };
+    rehearsal.in_lab(|lab| {
+        give_package(lab, "ocean", &old.0);
+        give_package(lab, "maia", &old.0);
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         // As on a host that is NixOS already and gets its role.
         on(lab, "ocean", "systemctl stop k3s.service && mv /var/lib/rancher /var/lib/rancher.away");
@@ -121,7 +127,7 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
         xtask(lab, &["deploy", "ocean"]).expect(0);
         let before = systems(lab, "ocean");
         configure(lab, "ocean", TROUBLE);
-        give_k3s(lab, "ocean", 35);
+        give_package(lab, "ocean", &new.0);
         // The second time it runs what failed already: good is still only the boot default.
         for _ in 0..2 {
             let changed = xtask(lab, &["deploy", "ocean", "--gate-timeout", "1", "-v"]).expect(7);
@@ -133,9 +139,8 @@ fn a_server_whose_k3s_starts_first_or_changes_stays_where_it_is() {
     });
 }
 
-#[test]
-fn a_host_goes_back_to_an_earlier_generation_by_name() {
-    in_lab("rollback::a_host_goes_back_to_an_earlier_generation_by_name", |lab| {
+fn a_host_goes_back_to_an_earlier_generation_by_name(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         xtask(lab, &["rollback", "maia"]).expect(2).says("maia has no earlier generation");
         let first = systems(lab, "maia");

@@ -5,8 +5,11 @@ use std::fs::{self, File};
 use expect_test::expect;
 use lab::Lab;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{link, send, systems, wait_for};
-use crate::support::{CTRL_C, Clone, configure, in_lab, on, xtask, xtask_in};
+use crate::support::{CTRL_C, Clone, configure, on, xtask, xtask_in};
+
+each_k3s!(the_cluster_on_one_screen,);
 
 /// It does not pass its gate, so its deploy goes on until it is told to end.
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -25,14 +28,14 @@ fn row(lab: &Lab, code: i32, host: &str) -> String {
     words.join(" ")
 }
 
-#[test]
-fn the_cluster_on_one_screen() {
-    in_lab("status::the_cluster_on_one_screen", |lab| {
+fn the_cluster_on_one_screen(rehearsal: &Rehearsal) {
+    let version = format!("v{}", rehearsal.version());
+    rehearsal.in_lab(|lab| {
         let fresh = row(lab, 0, "ocean");
         assert_eq!(fresh, "✗ ocean server ? – none it has no k3s unit; it runs no NixOS system");
         xtask(lab, &["bootstrap-cluster"]).expect(0);
-        assert_eq!(row(lab, 0, "ocean"), "✓ ocean server Ready v1.35.1+k3s1 1, well");
-        assert_eq!(row(lab, 0, "maia"), "✓ maia agent Ready v1.35.1+k3s1 1, well");
+        assert_eq!(row(lab, 0, "ocean"), format!("✓ ocean server Ready {version} 1, well"));
+        assert_eq!(row(lab, 0, "maia"), format!("✓ maia agent Ready {version} 1, well"));
         json_tells_the_same(lab);
         it_is_drawn_again_until_ctrl_c(lab);
         drift_is_found_by_building_and_changes_nothing(lab);
@@ -47,7 +50,10 @@ fn the_cluster_on_one_screen() {
         assert!(ocean.contains("what runs is not the boot default"), "{ocean}");
         assert_eq!(
             row(lab, 0, "maia"),
-            "! maia agent cordoned v1.35.1+k3s1 1, it has joined, and a first join would be refused: its token is not ocean's"
+            format!(
+                "! maia agent cordoned {version} 1, it has joined, and a first join would be refused: its token is not \
+                 ocean's"
+            )
         );
 
         nodes_and_secrets_that_nobody_knows_of(lab);

@@ -333,10 +333,15 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
 
 /// Gives a host this minor version of K3s.
 pub(crate) fn give_k3s(lab: &Lab, host: &str, minor: u32) {
+    give_package(lab, host, &format!("k3s_1_{minor}"));
+}
+
+/// Gives a host this package of K3s.
+pub(crate) fn give_package(lab: &Lab, host: &str, package: &str) {
     let path = lab.deployer().repository().join(format!("hosts/{host}/default.nix"));
     let text = fs::read_to_string(&path).unwrap().replacen("{ lib, ... }:", "{ lib, pkgs, ... }:", 1);
     let rest: Vec<&str> = text.lines().filter(|line| !line.contains("services.k3s.package")).collect();
-    let package = format!("  services.k3s.package = pkgs.k3s_1_{minor};\n  system.stateVersion");
+    let package = format!("  services.k3s.package = pkgs.{package};\n  system.stateVersion");
     fs::write(path, rest.join("\n").replacen("  system.stateVersion", &package, 1) + "\n").unwrap();
 }
 

@@ -4,9 +4,12 @@ use std::fs::{self, File};
 
 use lab::Lab;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{send, wait_for};
 use crate::leaks::Watch;
 use crate::support::{in_lab, on, xtask};
+
+each_k3s!(both_tokens_are_rotated,);
 
 const SERVER_TOKEN: &str = "/var/lib/rancher/k3s/server/token";
 const AGENT_TOKEN: &str = "/var/lib/rancher/k3s/server/agent-token";
@@ -21,9 +24,8 @@ fn well(lab: &Lab) {
     wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
 }
 
-#[test]
-fn both_tokens_are_rotated() {
-    in_lab("cluster::rotation::both_tokens_are_rotated", |lab| {
+fn both_tokens_are_rotated(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
         xtask(lab, &["bootstrap-cluster"]).expect(0);
         let token = |file: &str| on(lab, "ocean", &format!("cat {file}"));
         let (server, agent) = (token(SERVER_TOKEN), token(AGENT_TOKEN));

@@ -7,14 +7,17 @@ use expect_test::expect;
 use lab::Lab;
 use serde_json::Value;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{Systems, link, systems, wait_for};
-use crate::support::{Clone, configure, edit, enter_lab, on, xtask};
+use crate::support::{Clone, configure, edit, on, xtask};
+
+each_k3s!(three_servers_from_nothing_through_a_life, one_server_becomes_three_and_keeps_what_it_has,);
 
 const SERVERS: [&str; 3] = ["ocean", "atoll", "reef"];
 const HOSTS: [&str; 5] = ["ocean", "atoll", "reef", "maia", "vega"];
 
-/// This repository's fleet with two more servers and an agent, all at one version of K3s.
-fn fleet() -> Clone {
+/// This repository's fleet with two more servers and an agent, all with this package of K3s.
+fn fleet(package: &str) -> Clone {
     let clone = Clone::in_namespace().with_hosts("ocean", "server", &["reef", "atoll"]).with_hosts(
         "maia",
         "agent",
@@ -25,7 +28,7 @@ fn fleet() -> Clone {
     clone.edit(
         "hosts/common/k3s/node.nix",
         "    enable = true;\n",
-        "    enable = true;\n    package = pkgs.k3s_1_34;\n",
+        &format!("    enable = true;\n    package = pkgs.{package};\n"),
     );
     clone
 }
@@ -52,17 +55,20 @@ fn change(lab: &Lab, name: &str, hosts: &[&str]) {
     }
 }
 
-#[test]
-fn three_servers_from_nothing_through_a_life() {
-    enter_lab("cluster::servers::three_servers_from_nothing_through_a_life", fleet, |lab| {
-        bootstrapped(lab);
-        both_tokens_are_changed_on_all(lab);
-        all_get_a_new_version_one_after_the_other(lab);
-        nobody_is_touched_while_one_is_down(lab);
-        agents_do_without_the_first(lab);
-        what_all_must_share_is_compared(lab);
-        no_second_cluster_is_started(lab);
-    });
+fn three_servers_from_nothing_through_a_life(rehearsal: &Rehearsal) {
+    let Some(versions) = rehearsal.two_versions() else { return };
+    rehearsal.enter_lab(
+        || fleet(&versions[0].0),
+        |lab| {
+            bootstrapped(lab);
+            both_tokens_are_changed_on_all(lab);
+            all_get_a_new_version_one_after_the_other(lab, versions);
+            nobody_is_touched_while_one_is_down(lab);
+            agents_do_without_the_first(lab);
+            what_all_must_share_is_compared(lab);
+            no_second_cluster_is_started(lab);
+        },
+    );
 }
 
 fn bootstrapped(lab: &Lab) {
@@ -117,13 +123,13 @@ fn both_tokens_are_changed_on_all(lab: &Lab) {
     }
 }
 
-fn all_get_a_new_version_one_after_the_other(lab: &Lab) {
+fn all_get_a_new_version_one_after_the_other(lab: &Lab, [was, now]: [&(String, String); 2]) {
     let before = all(lab);
     let module = lab.deployer().repository().join("hosts/common/k3s/node.nix");
-    edit(&module, "pkgs.k3s_1_34", "pkgs.k3s_1_35");
+    edit(&module, &format!("pkgs.{}", was.0), &format!("pkgs.{}", now.0));
     let answer = xtask(lab, &["deploy", "--all", "--drain"]).expect(0);
     assert!(
-        answer.line("done  cluster  k3s").contains("reef 1.34.2+k3s1 → 1.35.1+k3s1"),
+        answer.line("done  cluster  k3s").contains(&format!("reef {} → {}", was.1, now.1)),
         "{}",
         answer.stderr
     );
@@ -132,14 +138,17 @@ fn all_get_a_new_version_one_after_the_other(lab: &Lab) {
         let copied = answer.line(&format!("done  {server}  datastore"));
         let snapshot = copied.split_whitespace().find(|word| word.contains("/snapshots/before-")).unwrap();
         assert_eq!(on(lab, server, &format!("stat -c %U {snapshot}")), "root");
-        assert!(on(lab, server, "k3s etcd-snapshot ls").contains("before-k3s-1.35.1-k3s1"));
+        assert!(
+            on(lab, server, "k3s etcd-snapshot ls")
+                .contains(&format!("before-k3s-{}", now.1.replace('+', "-")))
+        );
     }
     for (host, (old, new)) in HOSTS.iter().zip(before.iter().zip(all(lab))) {
         assert!(new.running != old.running && new.boot == new.running, "{host}: {new:?}");
         assert!(answer.line(&format!("done  {host}  drain")).contains("drained"));
         answer.line(&format!("done  {host}  uncordon"));
         let node = &nodes(lab, "reef")[*host];
-        assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "v1.35.1+k3s1", "{host}");
+        assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], format!("v{}", now.1), "{host}");
         assert_eq!(node["spec"]["unschedulable"], Value::Null, "{host}");
     }
 }
@@ -219,33 +228,36 @@ fn without(text: &str, host: &str) -> String {
     format!("{}{}", &text[..start], &text[end..])
 }
 
-#[test]
-fn one_server_becomes_three_and_keeps_what_it_has() {
-    enter_lab("cluster::servers::one_server_becomes_three_and_keeps_what_it_has", fleet, |lab| {
-        let path = lab.deployer().repository().join("hosts/fleet.toml");
-        let whole = fs::read_to_string(&path).unwrap();
-        let one = ["atoll", "reef", "vega"].iter().fold(whole.clone(), |text, host| without(&text, host));
-        fs::write(&path, one).unwrap();
-        xtask(lab, &["bootstrap-cluster"]).expect(0);
-        on(lab, "ocean", "k3s kubectl label node maia kept=yes");
-        let agent =
-            || on(lab, "maia", "systemctl show k3s.service -p InvocationID; cat /run/agenix/k3s-agent-token");
-        let (token, before) = (on(lab, "ocean", "cat /var/lib/rancher/k3s-agent-token"), agent());
+fn one_server_becomes_three_and_keeps_what_it_has(rehearsal: &Rehearsal) {
+    rehearsal.enter_lab(
+        || fleet(rehearsal.package()),
+        |lab| {
+            let path = lab.deployer().repository().join("hosts/fleet.toml");
+            let whole = fs::read_to_string(&path).unwrap();
+            let one = ["atoll", "reef", "vega"].iter().fold(whole.clone(), |text, host| without(&text, host));
+            fs::write(&path, one).unwrap();
+            xtask(lab, &["bootstrap-cluster"]).expect(0);
+            on(lab, "ocean", "k3s kubectl label node maia kept=yes");
+            let agent = || {
+                on(lab, "maia", "systemctl show k3s.service -p InvocationID; cat /run/agenix/k3s-agent-token")
+            };
+            let (token, before) = (on(lab, "ocean", "cat /var/lib/rancher/k3s-agent-token"), agent());
 
-        fs::write(&path, without(&whole, "vega")).unwrap();
-        let answer = xtask(lab, &["bootstrap-cluster"]).expect(0);
-        assert!(answer.line("done  repository  shared token").contains("encrypted anew, now to"));
-        for server in SERVERS {
-            let nodes = nodes(lab, server);
-            assert_eq!(nodes.len(), 4, "{server}: {nodes:?}");
-            assert_eq!(nodes["maia"]["metadata"]["labels"]["kept"], "yes", "{server}");
-            assert_eq!(condition(&nodes[server], "EtcdIsVoter"), "True");
-            let shown = on(lab, server, "cat /var/lib/rancher/k3s/server/agent-token");
-            assert!(shown.ends_with(&format!("::node:{token}")), "{server} has another agent token");
-        }
-        assert_eq!(agent(), before, "the agent was not restarted for it, nor given another token");
-        xtask(lab, &["bootstrap-cluster"]).expect(0).says("all is well; nothing was changed");
-    });
+            fs::write(&path, without(&whole, "vega")).unwrap();
+            let answer = xtask(lab, &["bootstrap-cluster"]).expect(0);
+            assert!(answer.line("done  repository  shared token").contains("encrypted anew, now to"));
+            for server in SERVERS {
+                let nodes = nodes(lab, server);
+                assert_eq!(nodes.len(), 4, "{server}: {nodes:?}");
+                assert_eq!(nodes["maia"]["metadata"]["labels"]["kept"], "yes", "{server}");
+                assert_eq!(condition(&nodes[server], "EtcdIsVoter"), "True");
+                let shown = on(lab, server, "cat /var/lib/rancher/k3s/server/agent-token");
+                assert!(shown.ends_with(&format!("::node:{token}")), "{server} has another agent token");
+            }
+            assert_eq!(agent(), before, "the agent was not restarted for it, nor given another token");
+            xtask(lab, &["bootstrap-cluster"]).expect(0).says("all is well; nothing was changed");
+        },
+    );
 }
 
 #[test]

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use lab::Lab;
 use serde_json::Value;
 
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::faults::battery::{meanwhile, systems, wait_for};
 use crate::support::{configure, edit, give_k3s, in_lab, on, run, xtask};
+
+each_k3s!(labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched,);
 
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
                        serviceConfig = { Type = \"oneshot\"; ExecStart = \"/bin/false\"; }; };";
@@ -90,6 +93,7 @@ fn the_copy_is_whole(lab: &Lab, folder: &str) {
     assert_eq!(run(&argv, &path, &[]).expect(0).stdout, "ok\nTrue\n");
 }
 
+// The stand-in has no pods, and takes a time for them that a label gives; real ones are drained in `faults`.
 #[test]
 fn a_node_is_drained_and_takes_work_again() {
     in_lab("cluster::upgrade::a_node_is_drained_and_takes_work_again", |lab| {
@@ -150,61 +154,57 @@ fn a_node_is_drained_and_takes_work_again() {
     });
 }
 
-#[test]
-fn labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched() {
-    in_lab(
-        "cluster::upgrade::labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched",
-        |lab| {
-            xtask(lab, &["bootstrap-cluster"]).expect(0);
-            let fleet = lab.deployer().repository().join("hosts/fleet.toml");
-            on(
-                lab,
-                "ocean",
-                "k3s kubectl label node maia theirs=1; k3s kubectl taint node maia theirs=1:NoSchedule",
-            );
-            let taints = || {
-                let taints = node(lab, "maia")["spec"]["taints"].as_array().unwrap().clone();
-                let text = |one: &Value| {
-                    let part = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-                    format!("{}={}:{}", part("key"), part("value"), part("effect"))
-                };
-                let mut taints: Vec<String> = taints.iter().map(text).collect();
-                taints.sort();
-                taints
+fn labels_and_taints_are_those_of_the_fleet_and_nobody_elses_are_touched(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let fleet = lab.deployer().repository().join("hosts/fleet.toml");
+        on(
+            lab,
+            "ocean",
+            "k3s kubectl label node maia theirs=1; k3s kubectl taint node maia theirs=1:NoSchedule",
+        );
+        let taints = || {
+            let taints = node(lab, "maia")["spec"]["taints"].as_array().unwrap().clone();
+            let text = |one: &Value| {
+                let part = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                format!("{}={}:{}", part("key"), part("value"), part("effect"))
             };
-            xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
+            let mut taints: Vec<String> = taints.iter().map(text).collect();
+            taints.sort();
+            taints
+        };
+        xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
 
-            edit(
-                &fleet,
-                "taints = [\"ncrmro.com/region=us-south-2:NoSchedule\"]",
-                "taints = [\"ncrmro.com/region=eu:NoSchedule\"]",
-            );
-            edit(&fleet, "labels = [\"ncrmro.com/region=us-south-2\"]", "labels = [\"ncrmro.com/zone=a\"]");
-            let plan = xtask(lab, &["deploy", "maia", "--dry-run"]).expect(0).stdout;
-            assert!(
-                plan.contains("labels ncrmro.com/zone=a, taints ncrmro.com/region=eu:NoSchedule: set what"),
-                "{plan}"
-            );
-            let answer = xtask(lab, &["deploy", "maia"]).expect(0);
-            let line = answer.line("done  maia  labels");
-            assert!(
-                line.contains("label ncrmro.com/region removed, taint ncrmro.com/region=eu:NoSchedule, was "),
-                "{line}"
-            );
-            let labels = node(lab, "maia")["metadata"]["labels"].clone();
-            assert_eq!(
-                (&labels["ncrmro.com/zone"], &labels["ncrmro.com/region"]),
-                (&Value::from("a"), &Value::Null)
-            );
-            assert_eq!(labels["theirs"], "1");
-            assert_eq!(taints(), ["ncrmro.com/region=eu:NoSchedule", "theirs=1:NoSchedule"]);
-            let again = xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
-            assert!(again.line("skip  maia  labels").contains("are those of fleet.toml"));
+        edit(
+            &fleet,
+            "taints = [\"ncrmro.com/region=us-south-2:NoSchedule\"]",
+            "taints = [\"ncrmro.com/region=eu:NoSchedule\"]",
+        );
+        edit(&fleet, "labels = [\"ncrmro.com/region=us-south-2\"]", "labels = [\"ncrmro.com/zone=a\"]");
+        let plan = xtask(lab, &["deploy", "maia", "--dry-run"]).expect(0).stdout;
+        assert!(
+            plan.contains("labels ncrmro.com/zone=a, taints ncrmro.com/region=eu:NoSchedule: set what"),
+            "{plan}"
+        );
+        let answer = xtask(lab, &["deploy", "maia"]).expect(0);
+        let line = answer.line("done  maia  labels");
+        assert!(
+            line.contains("label ncrmro.com/region removed, taint ncrmro.com/region=eu:NoSchedule, was "),
+            "{line}"
+        );
+        let labels = node(lab, "maia")["metadata"]["labels"].clone();
+        assert_eq!(
+            (&labels["ncrmro.com/zone"], &labels["ncrmro.com/region"]),
+            (&Value::from("a"), &Value::Null)
+        );
+        assert_eq!(labels["theirs"], "1");
+        assert_eq!(taints(), ["ncrmro.com/region=eu:NoSchedule", "theirs=1:NoSchedule"]);
+        let again = xtask(lab, &["deploy", "maia"]).expect(0).says("nothing was changed");
+        assert!(again.line("skip  maia  labels").contains("are those of fleet.toml"));
 
-            edit(&fleet, "taints = [\"ncrmro.com/region=eu:NoSchedule\"]\n", "");
-            let answer = xtask(lab, &["deploy", "maia"]).expect(0);
-            assert!(answer.line("done  maia  labels").contains("taint ncrmro.com/region:NoSchedule removed"));
-            assert_eq!(taints(), ["theirs=1:NoSchedule"]);
-        },
-    );
+        edit(&fleet, "taints = [\"ncrmro.com/region=eu:NoSchedule\"]\n", "");
+        let answer = xtask(lab, &["deploy", "maia"]).expect(0);
+        assert!(answer.line("done  maia  labels").contains("taint ncrmro.com/region:NoSchedule removed"));
+        assert_eq!(taints(), ["theirs=1:NoSchedule"]);
+    });
 }

@@ -5,14 +5,19 @@ use lab::Lab;
 use super::{Seen, bootstrap};
 use crate::support::on;
 
-/// `password FILE`: of a full token. `ask METHOD PATH WORDS OF CURL…`: the status, a blank, the body.
+/// `password FILE`: of a full token. `ask METHOD PATH WORDS OF CURL…`: the status, a blank, the body. A server that refuses before
+/// it has read a request may close the connection before its answer is read: then it is asked again.
 const ASK: &str = r#"
 server=/var/lib/rancher/k3s/server
 password() { sed 's/.*:://; s/^[a-z]*://' "$server/$1"; }
 ask() {
-  curl --silent --insecure --max-time 10 --output /root/answer --write-out '%{http_code} ' --request "$1" \
-    "${@:3}" "https://127.0.0.1:6443$2"
-  cat /root/answer
+  rm -f /root/answer
+  for _ in 1 2 3 4 5; do
+    status=$(curl --silent --insecure --max-time 10 --output /root/answer --write-out '%{http_code}' --request "$1" \
+      "${@:3}" "https://127.0.0.1:6443$2")
+    [ -s /root/answer ] && break
+  done
+  echo "$status $(cat /root/answer)"
 }
 "#;
 

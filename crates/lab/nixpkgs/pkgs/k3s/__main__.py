@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     try:
         return run(argv[words:]) or 0
     except UsageError as error:
-        print(f"Incorrect Usage: {error}\n\nNAME:\n   k3s {' '.join(argv[:words])}\n")
+        print(f"Incorrect Usage: {error}\n\nNAME:\n   k3s {' '.join(argv[:words])}\n", flush=True)
         log.fatal(str(error))
     except log.CommandError as error:
         log.fatal(str(error))
