@@ -384,7 +384,7 @@ fn what_a_person_sees(lab: &Lab) {
             │ k3s.service: inactive (dead)
           hint: on maia: systemctl start k3s.service
         ✓ ocean    all is well, 16 checks
-        ✓ mercury  all is well, 1 check
+        ✗ mercury  1 of 2 nodes Ready
     "#]]
     .assert_eq(&plain(&[]).expect(7).stdout);
     assert_eq!(plain(&["maia", "--dry-run"]).expect(0).stdout, "would ask maia, ocean, and change nothing\n");
