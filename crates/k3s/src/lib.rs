@@ -4,6 +4,7 @@
 //! Nothing here starts a process or opens a file; each function takes the text that somebody fetched.
 
 pub mod certificate;
+pub mod drain;
 pub mod etcd;
 pub mod journal;
 mod kubeconfig;

@@ -23,11 +23,15 @@ pub enum Account {
 pub enum Answer {
     /// It takes the token.
     Accepted,
-    /// 401: the password is another one.
+    /// It does not: the password is another one.
     Refused,
-    /// Neither: what was answered.
+    /// It cannot be told: what was answered.
     Unclear(String),
 }
+
+/// What a token that its server does not take means to an agent whose node is well, before the reason: it logs in with its
+/// kubelet's certificate, and with the token only where it has none.
+pub const JOINED: &str = "has joined, and a first join would be refused";
 
 /// A function for shell scripts: what logs in of the token `$1`, by the rules of [`crate::Token::password`].
 pub const PASSWORD_OF: &str = r#"
@@ -39,13 +43,33 @@ password_of() {
 }
 "#;
 
-/// `$1` the account, `$2` the URL, `$3` the CA's certificate, `$4` the token's file; without one the token is read from
-/// standard input. What the server answers is thrown away, since it may hold keys; its status is printed.
+/// A function for shell scripts, behind [`PASSWORD_OF`]: a login as the account `$1` at the URL `$2`, whose CA's certificate is
+/// the text `$3`; standard input is the token. Prints the status; what the server answers is thrown away, since it may hold
+/// keys.
+///
+/// A 401 is followed by the status of the same request without a login. Where the route exists that is another one, 403;
+/// where it does not, the API server answers 401 to whoever asks, and nothing was said about the token.
+pub const LOG_IN: &str = r#"
+log_in() {
+  password=$(password_of "$(tr -d '[:space:]')" | sed 's/[\\"]/\\&/g')
+  [ -n "$password" ] || { echo 'there is no token to log in with' >&2; return 1; }
+  ask() {
+    curl --disable --noproxy '*' --silent --show-error --output /dev/null --write-out '%{http_code}\n' --connect-timeout 4 \
+      --max-time 10 "$@"
+  }
+  status=$(printf 'user = "%s:%s"\n' "$1" "$password" | ask --config - --cacert /dev/fd/3 "$2" 3<<CA
+$3
+CA
+  ) || return
+  echo "$status"
+  [ "$status" != 401 ] || printf '%s\n' "$3" | ask --cacert /dev/stdin "$2"
+}
+"#;
+
+/// `$1` the account, `$2` the URL, `$3` the file of the CA's certificate, `$4` the token's; without one the token is read from
+/// standard input.
 const LOGIN: &str = r#"
-token=$(cat ${4:+"$4"} | tr -d '[:space:]')
-password=$(password_of "$token")
-printf 'user = "%s:%s"\n' "$1" "$(printf %s "$password" | sed 's/[\\"]/\\&/g')" |
-  curl --config - --silent --show-error --output /dev/null --write-out '%{http_code}' --max-time 10 --cacert "$3" "$2"
+cat ${4:+"$4"} | log_in "$1" "$2" "$(cat "$3")"
 "#;
 
 const SERVER_CA: &str = "/var/lib/rancher/k3s/server/tls/server-ca.crt";
@@ -65,7 +89,7 @@ pub fn argv(account: Account, at: Option<IpAddr>, file: Option<&str>) -> Vec<Str
         Account::Node => ("node", "config"),
     };
     let url = format!("https://{host}:6443/v1-k3s/{path}");
-    let script = format!("{PASSWORD_OF}{LOGIN}");
+    let script = format!("{PASSWORD_OF}{LOG_IN}{LOGIN}");
     let words = ["sh", "-c", &script, "sh", user, &url, ca];
     words.into_iter().chain(file).map(str::to_owned).collect()
 }
@@ -109,12 +133,18 @@ pub fn digest_argv(file: &str) -> Vec<String> {
     ["sh", "-c", &script, "sh", file].map(str::to_owned).to_vec()
 }
 
-/// Reads the status that the command printed.
-pub fn answer(account: Account, status: &str) -> Answer {
-    match (status.trim(), account) {
-        ("200", _) | ("400", Account::Server) => Answer::Accepted,
-        ("401", _) => Answer::Refused,
-        (other, _) => Answer::Unclear(format!("the server answers {other}")),
+/// Reads the statuses that [`LOG_IN`] printed.
+pub fn answer(account: Account, statuses: &str) -> Answer {
+    let statuses: Vec<&str> = statuses.split_whitespace().collect();
+    let unclear = |said: String| Answer::Unclear(format!("the server answers {said}"));
+    match (&statuses[..], account) {
+        (["200"], _) | (["400"], Account::Server) => Answer::Accepted,
+        (["401", "403"], _) => Answer::Refused,
+        (["401", "401"], _) => unclear("401 to whoever asks, as a K3s does that lacks this route".to_owned()),
+        (["401"], _) => unclear("401, and nothing to the same request without a login".to_owned()),
+        (["401", other], _) => unclear(format!("401, and {other} to the same request without a login")),
+        (["000"] | [], _) => Answer::Unclear("the server does not answer".to_owned()),
+        (others, _) => unclear(others.join(" ")),
     }
 }
 
@@ -123,11 +153,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_an_answer_only_where_k3s_means_it() {
-        assert_eq!(answer(Account::Server, "400"), Answer::Accepted);
-        assert_eq!(answer(Account::Node, "400"), Answer::Unclear("the server answers 400".to_owned()));
-        assert_eq!(answer(Account::Node, "401\n"), Answer::Refused);
-        assert_eq!(answer(Account::Server, "503"), Answer::Unclear("the server answers 503".to_owned()));
+    fn only_what_k3s_says_about_a_token_is_said_about_it() {
+        let unclear = |said: &str| Answer::Unclear(format!("the server answers {said}"));
+        assert_eq!(answer(Account::Node, "200\n"), Answer::Accepted);
+        assert_eq!(answer(Account::Server, "400\n"), Answer::Accepted);
+        for account in [Account::Node, Account::Server] {
+            assert_eq!(answer(account, "401\n403\n"), Answer::Refused);
+            let no_route = "401 to whoever asks, as a K3s does that lacks this route";
+            assert_eq!(answer(account, "401\n401\n"), unclear(no_route));
+            // It went away in between.
+            let gone = "401, and 000 to the same request without a login";
+            assert_eq!(answer(account, "401\n000\n"), unclear(gone));
+            let silent = "401, and nothing to the same request without a login";
+            assert_eq!(answer(account, "401\n"), unclear(silent));
+            for status in ["403", "404", "500", "503"] {
+                assert_eq!(answer(account, status), unclear(status));
+            }
+            assert_eq!(answer(account, "000\n"), Answer::Unclear("the server does not answer".to_owned()));
+            assert_eq!(answer(account, ""), Answer::Unclear("the server does not answer".to_owned()));
+        }
+        assert_eq!(answer(Account::Node, "400"), unclear("400"));
     }
 
     #[test]

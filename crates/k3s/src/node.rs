@@ -37,7 +37,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// It takes no new work.
     pub cordoned: bool,
-    /// Its place in etcd; `None` where no condition says, as with sqlite.
+    /// Its place in etcd. `None`: not known. No condition says it with sqlite, before K3s 1.28.4, and for some seconds after a
+    /// server joined.
     pub etcd: Option<Etcd>,
 }
 
@@ -264,10 +265,12 @@ fn kubectl(words: &[&str]) -> Vec<String> {
 fn node(item: Item) -> Node {
     // By type, never by position: their order is nobody's promise.
     let of = |kind: &str| item.status.conditions.iter().position(|condition| condition.r#type == kind);
-    let etcd = of("EtcdIsVoter").map(|at| {
+    let etcd = of("EtcdIsVoter").and_then(|at| {
         let Condition { status, reason, message, .. } = &item.status.conditions[at];
         let is_well = status == "True";
-        Etcd { votes: is_well || reason == "Unhealthy", is_well, message: message.clone() }
+        let is_known = is_well || status == "False";
+        let votes = is_well || reason == "Unhealthy";
+        is_known.then(|| Etcd { votes, is_well, message: message.clone() })
     });
     let ready = of("Ready").and_then(|at| item.status.conditions.into_iter().nth(at));
     let (ready, message) =
@@ -315,6 +318,10 @@ mod tests {
         assert_eq!((nodes[0].has_etcd(), &nodes[0].etcd), (false, &None));
         assert!(nodes[1].has_etcd() && nodes[1].cordoned);
         assert!(nodes[1].etcd.as_ref().is_some_and(|etcd| !etcd.votes && !etcd.is_well));
+        let unknown = std::str::from_utf8(json)
+            .unwrap()
+            .replace(r#""EtcdIsVoter","status":"False""#, r#""EtcdIsVoter","status":"Unknown""#);
+        assert_eq!(parse_list(unknown.as_bytes()).unwrap()[1].etcd, None);
         assert_eq!((nodes[1].taints[0].key.as_str(), nodes[1].taints[0].value.as_str()), ("k", ""));
         assert!(parse_list(b"{}").is_err());
     }

@@ -5,8 +5,8 @@
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// It has a vote, or would have one if it ran.
-    pub votes: bool,
+    /// It has a vote, or would have one if it ran. `None`: nobody says.
+    pub votes: Option<bool>,
     /// Why it cannot be relied upon.
     pub trouble: Option<String>,
 }
@@ -33,26 +33,40 @@ pub fn advice(servers: usize) -> Option<String> {
 /// Two members have no majority without each other, so there it is enough that the other one is well: the cluster stands
 /// still while one restarts, as a single server does.
 ///
+/// Of whom nobody says whether it votes, the worse is assumed: that it does where it is away, and does not where it remains.
+///
 /// # Errors
-/// A member other than `name` is in trouble, or too few remain.
+/// A member other than `name` is in trouble, or too few are known to remain.
 pub fn without(name: &str, members: &[Member]) -> Result<String, Vec<String>> {
-    let voting = members.iter().filter(|member| member.votes).count();
     let others = || members.iter().filter(|member| member.name != name);
-    let trouble: Vec<String> = others()
+    let well = || others().filter(|member| member.trouble.is_none());
+    let mut lines: Vec<String> = others()
         .filter_map(|member| Some(format!("{} {}", member.name, member.trouble.as_deref()?)))
         .collect();
-    let remain = others().filter(|member| member.votes && member.trouble.is_none()).count();
+    let remain = well().filter(|member| member.votes == Some(true)).count();
+    let is_away = |member: &&Member| member.name == name || member.trouble.is_some();
+    let away = members.iter().filter(is_away).filter(|member| member.votes != Some(false)).count();
+    let voting = remain + away;
     let needed = majority(voting);
     let stands_still = voting == 2 && remain == 1;
-    if trouble.is_empty() && (remain >= needed || stands_still || remain == voting) {
+    if lines.is_empty() && (remain >= needed || stands_still || away == 0) {
         return Ok(match (voting, stands_still) {
-            (0, _) => "no other server is a member of etcd yet".to_owned(),
+            (0, _) if members.is_empty() => "no other server is a member of etcd yet".to_owned(),
+            (0, _) => "it has no vote in etcd that would be missed".to_owned(),
             (_, true) => "the other one is well; the cluster stands still until this one is back".to_owned(),
             _ => format!("{remain} of {voting} voting members remain, {needed} are needed"),
         });
     }
-    let mut lines = trouble;
-    lines.push(format!("{remain} of {voting} voting members would remain, {needed} are needed"));
+    let unknown: Vec<&str> =
+        well().filter(|member| member.votes.is_none()).map(|member| member.name.as_str()).collect();
+    if unknown.is_empty() {
+        lines.push(format!("{remain} of {voting} voting members would remain, {needed} are needed"));
+    } else {
+        lines.extend(unknown.iter().map(|member| {
+            format!("{member} may or may not vote in etcd: its node has no condition EtcdIsVoter")
+        }));
+        lines.push(format!("{remain} voting members are known to remain, {needed} are needed"));
+    }
     Err(lines)
 }
 
@@ -72,11 +86,11 @@ pub fn undecidable(leaves_ready: bool, staying: &[bool]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// `ocean reef! atoll?`: in trouble, without a vote.
+    /// `ocean reef! atoll? cove~`: in trouble, without a vote, and nobody says whether with one.
     fn told(name: &str, members: &str) -> String {
         let member = |word: &str| Member {
-            name: word.trim_end_matches(['!', '?']).to_owned(),
-            votes: !word.ends_with('?'),
+            name: word.trim_end_matches(['!', '?', '~']).to_owned(),
+            votes: (!word.contains('~')).then(|| !word.contains('?')),
             trouble: word.ends_with('!').then(|| "is down".to_owned()),
         };
         let members: Vec<Member> = members.split_whitespace().map(member).collect();
@@ -110,6 +124,37 @@ mod tests {
         assert!(told("ocean", "ocean reef!").starts_with("refused"));
         // A member without a vote counts for nothing.
         assert_eq!(told("atoll", "ocean reef atoll?"), "2 of 2 voting members remain, 2 are needed");
+    }
+
+    #[test]
+    fn a_vote_that_nobody_knows_of_is_not_counted_on() {
+        let unsaid = |member: &str| {
+            format!("{member} may or may not vote in etcd: its node has no condition EtcdIsVoter")
+        };
+        assert_eq!(
+            told("ocean", "ocean~ reef~ atoll~"),
+            format!(
+                "refused: {}; {}; 0 voting members are known to remain, 1 are needed",
+                unsaid("reef"),
+                unsaid("atoll")
+            )
+        );
+        assert_eq!(
+            told("ocean", "ocean reef atoll~"),
+            "the other one is well; the cluster stands still until this one is back"
+        );
+        assert!(told("ocean", "ocean reef~").starts_with("refused: reef may or may not vote"));
+        // Enough are known.
+        assert_eq!(told("ocean", "ocean reef atoll cove~"), "2 of 3 voting members remain, 2 are needed");
+        // It is none of them, so nothing is lost.
+        assert_eq!(told("reef", "ocean~"), "it has no vote in etcd that would be missed");
+        assert_eq!(told("atoll", "ocean reef~"), "1 of 1 voting members remain, 1 are needed");
+        // Away, it is taken for one that votes.
+        assert_eq!(
+            told("ocean", "ocean reef atoll~!"),
+            "refused: atoll is down; 1 of 3 voting members would remain, 2 are needed"
+        );
+        assert_eq!(told("reef", "ocean reef~ atoll"), "2 of 3 voting members remain, 2 are needed");
     }
 
     #[test]

@@ -19,6 +19,14 @@ pub struct Version {
     k3s: u32,
 }
 
+/// The oldest K3s that this project operates: the first one in whose own release all is there that it relies on.
+///
+/// - the condition `EtcdIsVoter` on Nodes, by which a majority is counted: 1.28.4;
+/// - `k3s token rotate` and its request, by which a server's token is changed: 1.28.3;
+/// - agents that come back by their kubelet's certificate, so that a token can change before all of them have it: 1.26.2;
+/// - the file `server/agent-token`, and an answer at `server-bootstrap` on sqlite, by which tokens are copied and tried.
+pub const OLDEST: Version = Version { major: 1, minor: 28, patch: 4, k3s: 1 };
+
 impl Version {
     /// Reads what a Node says (`v1.34.2+k3s1`), or the name of a package (`k3s-1.34.2+k3s1`).
     pub fn parse(text: &str) -> Option<Self> {
@@ -30,6 +38,17 @@ impl Version {
         let (major, minor, patch) = (next()?, next()?, next().unwrap_or(0));
         let k3s = build.strip_prefix("k3s").and_then(|k3s| k3s.parse().ok()).unwrap_or(0);
         Some(Self { major, minor, patch, k3s })
+    }
+
+    /// Reads what `k3s --version` prints: `k3s version v1.34.2+k3s1 (abcdef01)`, then Go's.
+    pub fn said(text: &str) -> Option<Self> {
+        let said = text.lines().find_map(|line| line.strip_prefix("k3s version "))?;
+        Self::parse(said.split(' ').next()?)
+    }
+
+    /// Is it older than [`OLDEST`]? What K3s itself made of a release does not matter.
+    pub fn is_too_old(self) -> bool {
+        (self.line(), self.patch) < (OLDEST.line(), OLDEST.patch)
     }
 
     /// Its kubelet ends on a host with cgroup v1 unless it is told not to.
@@ -80,9 +99,45 @@ pub struct Refusal {
     pub hint: String,
 }
 
+/// Why this project does not operate a host's K3s, if it is too old.
+pub fn unsupported(host: &str, runs: Version) -> Option<Refusal> {
+    too_old(host, "runs", runs).map(|what| Refusal {
+        what,
+        hint: format!(
+            "upgrade it to {OLDEST} or newer first, servers before agents, one minor version after the other: \
+             https://docs.k3s.io/upgrades/manual"
+        ),
+    })
+}
+
+fn too_old(host: &str, verb: &str, version: Version) -> Option<String> {
+    let what = || format!("{host} {verb} K3s {version}; cargo xtask supports {OLDEST} and newer");
+    version.is_too_old().then(what)
+}
+
+/// Of a node that changes counts what it will run, and of a server also whether it gets there from what it runs. A server that
+/// stays as it is will be asked about the others.
+fn age_refusal(node: &Change<'_>) -> Option<Refusal> {
+    let far = |built: Version, runs: Version| built.is_too_old() || node.is_server && built.ahead(runs) > 1;
+    match (node.built, node.runs.filter(|runs| runs.is_too_old())) {
+        (Some(built), Some(runs)) if far(built, runs) => unsupported(node.host, runs),
+        (Some(built), _) => too_old(node.host, "would run", built).map(|what| Refusal {
+            what,
+            hint: "give it a newer one: services.k3s.package = pkgs.k3s".to_owned(),
+        }),
+        (None, Some(runs)) if node.is_server => unsupported(node.host, runs),
+        (None, _) => None,
+    }
+}
+
 /// What is wrong with changing these nodes: servers one after the other in this order, then agents. At most one refusal a
 /// node.
 pub fn refusals(nodes: &[Change<'_>]) -> Vec<Refusal> {
+    // The other rules' advice leads through versions that are not supported.
+    let too_old: Vec<Refusal> = nodes.iter().filter_map(age_refusal).collect();
+    if !too_old.is_empty() {
+        return too_old;
+    }
     let (mut servers, agents): (Vec<Change<'_>>, Vec<Change<'_>>) =
         nodes.iter().copied().partition(|node| node.is_server);
     let mut refused = Vec::new();
@@ -211,6 +266,36 @@ mod tests {
             told(&["server ocean 1.34.2+k3s2 1.34.2+k3s1"]),
             ["ocean runs K3s 1.34.2+k3s2 and would go back to 1.34.2+k3s1; its datastore does not go back"]
         );
+    }
+
+    #[test]
+    fn a_k3s_that_is_too_old_is_told_before_anything_else() {
+        let old = "runs K3s 1.21.3+k3s1; cargo xtask supports 1.28.4+k3s1 and newer";
+        let ocean = [format!("ocean {old}")];
+        assert_eq!(told(&["server ocean 1.21.3+k3s1 1.21.3+k3s1", "agent maia - 1.35.1"]), ocean);
+        // Not "deploy 1.22 first", which is not supported either.
+        assert_eq!(told(&["server ocean 1.21.3+k3s1 1.35.1"]), ocean);
+        // It stays as it is, and will be asked about maia.
+        assert_eq!(told(&["server ocean 1.21.3+k3s1 -", "agent maia 1.21.3 1.35.1"]), ocean);
+        assert_eq!(
+            told(&["server ocean - 1.28.3+k3s2"]),
+            ["ocean would run K3s 1.28.3+k3s2; cargo xtask supports 1.28.4+k3s1 and newer"]
+        );
+        assert_eq!(
+            told(&["agent maia 1.21.3+k3s1 1.21.3+k3s1", "server ocean 1.28.4 -"]),
+            [format!("maia {old}")]
+        );
+        // The step into what is supported; an agent that nobody touches.
+        assert_eq!(told(&["server ocean 1.27.16 1.28.4", "agent maia 1.27.16 -"]), [""; 0]);
+        assert!(!version("1.28.4-rc1").is_too_old() && version("1.28.3+k3s9").is_too_old());
+        assert_eq!(unsupported("ocean", OLDEST), None);
+    }
+
+    #[test]
+    fn what_a_program_says_of_itself_is_read() {
+        let said = "k3s version v1.21.3+k3s1 (1d1f220f)\ngo version go1.16.6\n";
+        assert_eq!(Version::said(said), Version::parse("1.21.3+k3s1"));
+        assert_eq!((Version::said(""), Version::said("k3s: not found")), (None, None));
     }
 
     #[test]

@@ -126,12 +126,39 @@ fn remove_tree(group: &Path) -> io::Result<()> {
     fs::remove_dir(group)
 }
 
-/// Removes what a lab that was killed left behind: empty cgroups. Those of a lab that runs cannot be removed and stay.
-/// Gives the number removed.
+/// Does anything live in it, or further down?
+fn is_inhabited(group: &Path) -> bool {
+    let lives = fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty());
+    let mut folders = fs::read_dir(group).into_iter().flatten().flatten().map(|it| it.path());
+    lives || folders.any(|path| path.is_dir() && is_inhabited(&path))
+}
+
+/// Removes what a lab that was killed left behind: empty cgroups. Of a lab that runs none is touched, not even an empty one: its
+/// systemd, or its kubelet, made that for a process that is yet to come. Gives the number removed.
 pub fn clean() -> usize {
     let before = groups(PREFIX).len();
-    for group in groups(PREFIX) {
-        let _ = remove_tree(&group);
+    for group in groups(PREFIX).iter().filter(|group| !is_inhabited(group)) {
+        let _ = remove_tree(group);
     }
     before - groups(PREFIX).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_runs_keeps_its_empty_groups() {
+        let name = format!("{PREFIX}test-{}-host", std::process::id());
+        let sleep = || remote::Cmd::new("sleep").arg("60").spawn(fs::File::create("/dev/null").unwrap());
+        let running = born_in(&name, Scope::Controllers, sleep).unwrap().unwrap();
+        let group = hierarchies(Scope::Systemd).remove(0).join(&name);
+        let empty = group.join("kubepods");
+        fs::create_dir(&empty).unwrap();
+        clean();
+        assert!(empty.is_dir());
+        drop(running);
+        remove(&name);
+        assert!(!group.exists());
+    }
 }

@@ -8,21 +8,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remote::Cmd;
+use remote::{Cmd, RunError};
 
 use crate::error::LabError;
 use crate::k3s::SHARED;
 use crate::machine::{base, generate_key};
 use crate::network::Plan;
+use crate::store;
+use crate::system::{self, System};
 
 /// The repository's copy, inside.
 pub(crate) const REPOSITORY: &str = "/cluster";
 pub(crate) const XTASK: &str = "/opt/xtask";
+const KEY: &str = "/root/.ssh/id_ed25519";
 /// Where this machine's root is for a moment, before it is let go.
 const OLD: &str = "/mnt";
 pub(crate) const OVERRIDES: [&str; 6] =
     ["--override-input", "nixpkgs", "path:/opt/nixpkgs", "--override-input", "agenix", "path:/opt/agenix"];
-pub(crate) const PATH: &str = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A whole command of the tool under rehearsal.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -32,8 +34,13 @@ pub struct Deployer {
 }
 
 impl Deployer {
-    pub(crate) fn create(root: &Path, program: &Path, network: &Plan) -> Result<Self, LabError> {
-        base(root, network).map_err(LabError::io(root))?;
+    pub(crate) fn create(
+        root: &Path,
+        system: &System,
+        program: &Path,
+        network: &Plan,
+    ) -> Result<Self, LabError> {
+        base(root, system, network).map_err(LabError::io(root))?;
         let deployer = Self { root: root.to_owned() };
         let stand_ins = Path::new(env!("CARGO_MANIFEST_DIR"));
         let copy = |from: &Path, to: &str| Cmd::new("cp").arg("-a").arg(from).arg(root.join(to)).run();
@@ -41,20 +48,22 @@ impl Deployer {
         copy(&stand_ins.join("nixpkgs"), "opt/nixpkgs")?;
         copy(&stand_ins.join("agenix"), "opt/agenix")?;
         copy(&stand_ins.join("stand-ins"), "opt/bin")?;
+        store::copy_own_libraries(root)?;
         fs::copy(program, root.join(XTASK.trim_start_matches('/'))).map_err(LabError::io(program))?;
-        generate_key(&root.join("root/.ssh/id_ed25519"), "rehearsal")?;
         crate::write(&root.join("root/.gitconfig"), GIT_CONFIG)?;
         Ok(deployer)
     }
 
-    /// The admin's public key of the rehearsal.
-    pub(crate) fn public_key(&self) -> Result<String, LabError> {
-        let path = self.path("/root/.ssh/id_ed25519.pub");
+    /// Makes the admin's key of the rehearsal, and gives its public half.
+    pub(crate) fn make_key(&self) -> Result<String, LabError> {
+        generate_key(&self.path(KEY), "rehearsal")?;
+        let path = self.path(&format!("{KEY}.pub"));
         Ok(fs::read_to_string(&path).map_err(LabError::io(path))?.trim().to_owned())
     }
 
-    /// Makes its root that of our mount namespace; `lab` (a folder) stays where it is, all else of this machine is gone.
-    pub(crate) fn move_in(&mut self, lab: &str) -> Result<(), LabError> {
+    /// Makes its root that of our mount namespace; `lab` (a folder) stays where it is, all else of this machine is gone: from here on
+    /// programs are those of the system.
+    pub(crate) fn move_in(&mut self, system: &System, lab: &str) -> Result<(), LabError> {
         let root = self.root.clone();
         let inside = |path: &str| root.join(path.trim_start_matches('/'));
         fs::create_dir_all(inside(lab)).map_err(LabError::io(lab))?;
@@ -62,7 +71,8 @@ impl Deployer {
         let mount = |args: &[&str], to: &Path| Cmd::new("mount").args(args).arg(to).run();
         // Only a mount point can become the root.
         mount(&["--bind", &root.display().to_string()], &root)?;
-        mount(&["--bind", "-o", "ro", "/usr"], &inside("usr"))?;
+        let usr = system.root().join("usr").display().to_string();
+        mount(&["--bind", "-o", "ro", &usr], &inside("usr"))?;
         mount(&["--rbind", "/dev"], &inside("dev"))?;
         mount(&["--rbind", "/sys"], &inside("sys"))?;
         mount(&["-t", "proc", "proc"], &inside("proc"))?;
@@ -72,6 +82,7 @@ impl Deployer {
         if shared.exists() {
             mount(&["--rbind", &shared.display().to_string()], &inside(lab).join(SHARED))?;
         }
+        require_that_it_runs(system, &root)?;
         Cmd::new("pivot_root").arg(&root).arg(inside(OLD)).run()?;
         std::env::set_current_dir("/").map_err(LabError::io("/"))?;
         Cmd::new("umount").args(["--lazy", OLD]).run()?;
@@ -100,7 +111,7 @@ impl Deployer {
 
     /// A command that runs on the deployer, in the repository, with an environment of its own.
     pub fn command(&self, program: &str) -> Cmd {
-        self.command_with(&[format!("PATH={PATH}")], program)
+        self.command_with(&[format!("PATH={}", path())], program)
     }
 
     /// The same, with these variables beside the usual ones.
@@ -118,6 +129,20 @@ impl Deployer {
     pub fn xtask(&self) -> Cmd {
         self.command(XTASK).args(OVERRIDES)
     }
+}
+
+/// The tool was built for this machine's C library, and a folder may have an older one.
+fn require_that_it_runs(system: &System, root: &Path) -> Result<(), LabError> {
+    let refused = |error: RunError| {
+        let said = error.tail().first().cloned();
+        LabError::Program { root: system.root().to_owned(), why: said.unwrap_or(error.to_string()) }
+    };
+    Cmd::new("chroot").arg(root).args([XTASK, "--version"]).run().map(drop).map_err(refused)
+}
+
+/// Where the tool's programs are: the stand-ins, and those of the system.
+pub(crate) fn path() -> String {
+    format!("/opt/bin:{}", system::PATH)
 }
 
 const GIT_CONFIG: &str = "[user]\nname = rehearsal\nemail = rehearsal@localhost\n[init]\ndefaultBranch = main\n\

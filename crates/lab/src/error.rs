@@ -16,9 +16,20 @@ pub enum LabError {
     NotRoot,
     /// Programs that are not there.
     #[error("a rehearsal needs {}", .0.join(", "))]
-    Missing(Vec<String>),
+    Missing(Vec<&'static str>),
+    /// Programs that the system of the machines lacks.
+    #[error("the system in {root} lacks {}", missing.join(", "))]
+    MissingIn {
+        /// Which.
+        root: PathBuf,
+        /// Their packages.
+        missing: Vec<&'static str>,
+    },
+    /// A folder is empty, and nothing is there to fill it.
+    #[error("debootstrap is not installed")]
+    NoDebootstrap,
     /// Not a Debian, or not root.
-    #[error("the packages cannot be installed here: {0}")]
+    #[error("the packages cannot be installed: {0}")]
     Install(String),
     /// A program that was given as K3s.
     #[error("{path} is no K3s: {why}")]
@@ -39,6 +50,22 @@ pub enum LabError {
         needed: usize,
         /// fs.inotify.max_user_instances
         allowed: usize,
+    },
+    /// A folder that was given in place of this machine's system.
+    #[error("{path} holds no system for the machines: {why}")]
+    NotASystem {
+        /// Which.
+        path: PathBuf,
+        /// What shows it.
+        why: String,
+    },
+    /// The tool under rehearsal does not run in that system.
+    #[error("this program does not run with the system of {root}: {why}")]
+    Program {
+        /// Which.
+        root: PathBuf,
+        /// What it said.
+        why: String,
     },
     /// A file or folder.
     #[error("{path}")]
@@ -83,6 +110,14 @@ impl LabError {
                 Some("run it as root: `sudo -E env PATH=\"$PATH\" cargo xtask rehearse`".to_owned())
             }
             Self::Missing(_) => Some("`cargo xtask rehearse --install` installs it on Debian".to_owned()),
+            Self::MissingIn { .. } => Some("`--install` installs it there".to_owned()),
+            Self::NotASystem { .. } => Some("`cargo xtask rehearse --install` makes a Debian of a folder that is empty or not there, by debootstrap".to_owned()),
+            Self::NoDebootstrap => Some(
+                "Debian, Fedora, Arch and nixpkgs have it under this name; or give a Debian that is there already: --root DIR".to_owned(),
+            ),
+            Self::Program { .. } => Some(
+                "its C library may be older than the one that this program was built with: take a newer system".to_owned(),
+            ),
             Self::Install(_) => {
                 Some(format!("install these by hand: {}", crate::packages::names().join(" ")))
             }

@@ -8,6 +8,7 @@ use remote::Cmd;
 
 use crate::cgroup;
 use crate::error::LabError;
+use crate::system;
 
 /// Set for the program inside: the name of the lab's cgroups, and the network namespace outside.
 const INSIDE: &str = "XTASK_LAB";
@@ -33,6 +34,8 @@ fn network_namespace() -> String {
 
 /// Runs `program` with `args` in new mount, network and process namespaces, with our terminal, and gives its exit code.
 ///
+/// Its PATH ends with where programs are in the system that it moves into, which a machine like NixOS need not have in its own.
+///
 /// The program is PID 1 in there, so with it everything ends. And it cannot outlive us: setpriv has the kernel kill
 /// unshare when we die, unshare has the kernel kill the program.
 ///
@@ -51,8 +54,10 @@ pub fn enter<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>)
         .args(["--mount-proc", "--"])
         .arg(program)
         .args(args)
+        .env("PATH", system::path_with())
         .env(INSIDE, format!("{id} {}", network_namespace()));
     let code = command.run_in_foreground();
-    cgroup::remove(&id);
+    // Behind the number a dash, or the first lab's end would be that of the tenth.
+    cgroup::remove(&format!("{id}-"));
     Ok(code?)
 }

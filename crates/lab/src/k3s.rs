@@ -12,6 +12,7 @@ use std::time::Duration;
 use remote::Cmd;
 
 use crate::error::LabError;
+use crate::store::{self, STORE};
 use crate::{cgroup, write};
 
 /// Where the programs are mounted in a machine.
@@ -22,7 +23,6 @@ pub(crate) const IMAGES: &str = "/opt/images";
 pub(crate) const SHARED: &str = "shared";
 /// In the miniature nixpkgs: what this rehearsal has in place of stand-ins.
 const SETTINGS: &str = "pkgs/rehearsal.nix";
-const STORE: &str = "/nix/store/";
 /// A program of 200 MB starts in a fraction of a second, also from a slow disk.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -106,13 +106,18 @@ pub(crate) fn sorted(programs: &[K3s]) -> Result<Vec<K3s>, LabError> {
 
 /// Mounts programs and images below `lab`, which the machines mount from there. The program of a Nix store goes into the
 /// store of each of `roots`, with all that it refers to.
-pub(crate) fn provide(lab: &Path, k3s: &[K3s], images: &[PathBuf], roots: &[&Path]) -> Result<(), LabError> {
+pub(crate) fn provide(
+    lab: &Path,
+    k3s: &[K3s],
+    images: &[PathBuf],
+    roots: &[PathBuf],
+) -> Result<(), LabError> {
     for one in k3s {
         let place = below(lab, PROGRAMS).join(&one.version).join("k3s");
         if one.program.starts_with(STORE) {
-            link(&one.program, &place)?;
+            store::link(&one.program, &place)?;
             for root in roots {
-                copy_closure(&one.program, root)?;
+                store::copy_closure(&one.program, root)?;
             }
         } else {
             bind(&one.program, &place)?;
@@ -130,29 +135,10 @@ pub(crate) fn below(lab: &Path, inside: &str) -> PathBuf {
     lab.join(SHARED).join(inside.trim_start_matches('/'))
 }
 
-fn link(program: &Path, place: &Path) -> Result<(), LabError> {
-    let folder = place.parent().expect("a program is in a folder");
-    fs::create_dir_all(folder).map_err(LabError::io(folder))?;
-    std::os::unix::fs::symlink(program, place).map_err(LabError::io(place))
-}
-
 fn bind(file: &Path, place: &Path) -> Result<(), LabError> {
     write(place, "")?;
     Cmd::new("mount").args(["--bind", "-o", "ro"]).arg(file).arg(place).run()?;
     Ok(())
-}
-
-/// Rooted, so that no garbage collection there takes it.
-fn copy_closure(program: &Path, root: &Path) -> Result<(), LabError> {
-    let name = program.strip_prefix(STORE).expect("asked for").components().next().expect("a store path");
-    let path = Path::new(STORE).join(name);
-    let store = format!("local?root={}", root.display());
-    Cmd::new("nix")
-        .args(["--extra-experimental-features", "nix-command", "copy", "--no-check-sigs", "--to", &store])
-        .arg(&path)
-        .timeout(Duration::from_secs(300))
-        .run()?;
-    link(&path, &root.join("nix/var/nix/gcroots/rehearsal").join(name))
 }
 
 /// Tells the miniature nixpkgs what is real, and which flags a kubelet needs on machines like these.

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - The network namespace has no way out: a rehearsal cannot reach production, even with production's addresses.
-//! - A machine sees `/usr` of this one, read-only, and a handful of files of `/etc`; nothing of `/home`, `/root`, `/var`.
+//! - A machine sees `/usr` of this one, or of a folder, read-only, and a handful of files of `/etc`; nothing of `/home`, `/root`, `/var`.
 //!   Neither does the deployer, nor this process from [`Lab::boot`] on.
 //! - Everything hangs on processes: when the outer one dies, by whatever signal, the kernel ends and unmounts all of
 //!   it. Only empty cgroups can stay, and [`clean`] removes those.
@@ -24,6 +24,8 @@ mod network;
 mod packages;
 mod repository;
 mod shell;
+mod store;
+mod system;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -39,7 +41,8 @@ pub use error::LabError;
 pub use isolate::{enter, is_inside};
 pub use k3s::K3s;
 pub use machine::Machine;
-pub use packages::{install, missing};
+pub use packages::{install, make_system};
+pub use system::System;
 
 /// How long all machines together may take to answer.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,6 +56,8 @@ pub struct Options {
     pub k3s: Vec<K3s>,
     /// Archives of container images, for machines with a real K3s: their containerd imports them.
     pub images: Vec<PathBuf>,
+    /// The folder whose system the machines and the deployer have, in place of this machine's.
+    pub root: Option<PathBuf>,
 }
 
 /// The running lab. Dropping it stops the machines.
@@ -81,6 +86,7 @@ impl Lab {
         if !is_inside() {
             return Err(LabError::Outside);
         }
+        let system = System::new(options.root.as_deref())?;
         let k3s = k3s::sorted(&options.k3s)?;
         let is_real = !k3s.is_empty();
         prepare_root()?;
@@ -90,22 +96,24 @@ impl Lab {
             k3s::require_inotify(fleet.hosts.len())?;
         }
         let network = network::Plan::new(&fleet)?;
-        network.set_up()?;
         on_step("copying the repository, with keys made for the rehearsal");
-        let mut deployer = Deployer::create(&root.join("deployer"), program, &network)?;
+        let mut deployer = Deployer::create(&root.join("deployer"), &system, program, &network)?;
+        let secrets = repository::copy(repository, &deployer.repository())?;
         k3s::write_settings(&deployer.path("/opt/nixpkgs"), &k3s)?;
-        let admin = deployer.public_key()?;
+        if is_real {
+            let roots: Vec<_> = fleet.hosts.values().map(|host| machine::root_of(&root, host)).collect();
+            k3s::provide(&root, &k3s, &options.images, &roots)?;
+        }
+        // Last of all with this machine's programs.
+        deployer.move_in(&system, ROOT)?;
+        network.set_up()?;
+        let admin = deployer.make_key()?;
         let mut machines = Vec::new();
         for host in fleet.hosts.values() {
             machines.push(Machine::create(&root, host, &network, &admin, is_real)?);
         }
-        if is_real {
-            let roots: Vec<&Path> = machines.iter().map(Machine::root).collect();
-            k3s::provide(&root, &k3s, &options.images, &roots)?;
-        }
-        let (fleet, secrets) = repository::copy(repository, &deployer.repository(), &admin, &machines)?;
+        let fleet = repository::write_keys(&deployer.repository(), &admin, &machines)?;
         shell::furnish(&deployer, &fleet)?;
-        deployer.move_in(ROOT)?;
         deployer.commit()?;
         on_step(&format!("booting {} machines", machines.len()));
         let running = machines.iter().map(Machine::start).collect::<Result<Vec<_>, _>>()?;

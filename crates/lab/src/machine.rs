@@ -16,20 +16,9 @@ use remote::{Background, Cmd};
 use crate::cgroup::Scope;
 use crate::error::LabError;
 use crate::network::{BRIDGE, Plan};
+use crate::system::System;
 use crate::{cgroup, isolate, k3s, login, write};
 
-/// Files of this machine's /etc without which its /usr does not work. Nothing personal among them.
-const ETC: [&str; 9] = [
-    "alternatives",
-    "debian_version",
-    "group",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "nsswitch.conf",
-    "passwd",
-    "ssl",
-];
 /// Units of systemd's own that a machine without hardware, users and resolvers has no use for.
 const MASKED: [&str; 6] = [
     "systemd-networkd.service",
@@ -53,7 +42,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Makes the machine's root file system, with a host key and a machine-id of its own.
+    /// Makes the machine's root file system, with a host key and a machine-id of its own. Once we have moved into the deployer, whose
+    /// system it gets.
     pub(crate) fn create(
         lab: &Path,
         host: &Host,
@@ -62,8 +52,8 @@ impl Machine {
         has_real_k3s: bool,
     ) -> Result<Self, LabError> {
         let name = host.name.as_str();
-        let root = lab.join("machines").join(name);
-        base(&root, network).map_err(LabError::io(&root))?;
+        let root = root_of(lab, host);
+        base(&root, &System::new(None)?, network).map_err(LabError::io(&root))?;
         let shared = has_real_k3s.then(|| lab.to_owned());
         let machine = Self { name: name.to_owned(), address: network.address(name), root, shared };
         let file = |path: &str, text: &str| write(&machine.root.join(path), text);
@@ -178,8 +168,13 @@ impl Machine {
     }
 }
 
-/// Folders, the links that a merged /usr needs, the files of /etc, a Nix that never asks the network.
-pub(crate) fn base(root: &Path, network: &Plan) -> io::Result<()> {
+/// Where its root file system will be.
+pub(crate) fn root_of(lab: &Path, host: &Host) -> PathBuf {
+    lab.join("machines").join(host.name.as_str())
+}
+
+/// Folders, what comes of the system, a Nix that never asks the network.
+pub(crate) fn base(root: &Path, system: &System, network: &Plan) -> io::Result<()> {
     let folders = [
         "usr",
         "etc/ssh",
@@ -196,17 +191,7 @@ pub(crate) fn base(root: &Path, network: &Plan) -> io::Result<()> {
     for folder in folders {
         fs::create_dir_all(root.join(folder))?;
     }
-    for link in ["bin", "sbin", "lib", "lib32", "lib64"] {
-        if let Ok(target) = fs::read_link(Path::new("/").join(link)) {
-            symlink(target, root.join(link))?;
-        }
-    }
-    for name in ETC.map(|name| Path::new("/etc").join(name)).iter().filter(|path| path.exists()) {
-        let copied = Cmd::new("cp").arg("-a").arg(name).arg(root.join("etc")).run();
-        copied.map_err(io::Error::other)?;
-    }
-    // A link into /usr, which nspawn reads before it has mounted it.
-    fs::copy("/etc/os-release", root.join("etc/os-release"))?;
+    system.copy_to(root)?;
     fs::write(root.join("etc/machine-id"), machine_id()?)?;
     fs::write(root.join("etc/hosts"), network.hosts_file())?;
     fs::create_dir_all(root.join("etc/nix"))?;

@@ -17,14 +17,8 @@ pub(crate) fn load_fleet(repository: &Path) -> Result<Fleet, LabError> {
     Ok(Fleet::parse(&fs::read_to_string(&path).map_err(LabError::io(path))?)?)
 }
 
-/// Copies what git knows or would not ignore, except the secrets, which nobody in the rehearsal could decrypt: gives the
-/// fleet with the rehearsal's keys, and the names of the secrets.
-pub(crate) fn copy(
-    from: &Path,
-    to: &Path,
-    admin: &str,
-    machines: &[Machine],
-) -> Result<(Fleet, Vec<String>), LabError> {
+/// Copies what git knows or would not ignore, except the secrets, which nobody in the rehearsal could decrypt: gives their names.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<Vec<String>, LabError> {
     fs::create_dir_all(to).map_err(LabError::io(to))?;
     let list = Cmd::new("git").arg("-C").arg(from).args([
         "ls-files",
@@ -46,11 +40,16 @@ pub(crate) fn copy(
             fs::copy(&source, &target).map_err(LabError::io(&source))?;
         }
     }
-    let path = to.join(FLEET);
+    Ok(secrets.into_iter().map(str::to_owned).collect())
+}
+
+/// Writes the rehearsal's keys into its fleet.toml.
+pub(crate) fn write_keys(repository: &Path, admin: &str, machines: &[Machine]) -> Result<Fleet, LabError> {
+    let path = repository.join(FLEET);
     let text = fs::read_to_string(&path).map_err(LabError::io(&path))?;
     let text = with_keys(&text, admin, machines)?;
     fs::write(&path, &text).map_err(LabError::io(&path))?;
-    Ok((Fleet::parse(&text)?, secrets.into_iter().map(str::to_owned).collect()))
+    Ok(Fleet::parse(&text)?)
 }
 
 fn with_keys(text: &str, admin: &str, machines: &[Machine]) -> Result<String, LabError> {

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use fleet::{Fleet, Host};
 use remote::Cmd;
 
-use crate::deployer::{Deployer, OVERRIDES, PATH, REPOSITORY, XTASK};
+use crate::deployer::{self, Deployer, OVERRIDES, REPOSITORY, XTASK};
 use crate::error::LabError;
 use crate::write;
 
@@ -54,7 +54,7 @@ pub(crate) fn script(deployer: &Deployer, fleet: &Fleet, text: &[u8]) -> Result<
 }
 
 fn bash(deployer: &Deployer, fleet: &Fleet) -> Cmd {
-    let path = format!("PATH={FOLDER}:{PATH}");
+    let path = format!("PATH={FOLDER}:{}", deployer::path());
     // Where `kubeconfig --merge` writes, then where `kubeconfig` does: kubectl passes over what is not there.
     let fetched = fleet.first_server().map(|server| format!("{REPOSITORY}/.kube/{}.yml", server.name));
     let kubeconfig = fetched.map(|fetched| format!("KUBECONFIG=/root/.kube/config:{fetched}"));

@@ -70,17 +70,13 @@ fn run() -> Result<ExitCode> {
         measure(scenario, rounds, profile)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let missing = lab::missing(false);
-    if !missing.is_empty() {
-        let hint = "cargo xtask rehearse --install";
-        return Err(format!("the lab needs {}\nhint: {hint}", missing.join(", ")).into());
-    }
+    let hinted = |error: lab::LabError| format!("{error}\nhint: {}", error.hint().unwrap_or_default());
+    lab::System::new(None).and_then(|system| system.require(false)).map_err(hinted)?;
     about();
     for scenario in ["outside", "cluster"] {
         // A lab of its own each, in namespaces of its own.
         let words = words.iter().map(String::as_str).chain([scenario]);
-        let code = lab::enter(&std::env::current_exe()?, words)
-            .map_err(|error| format!("{error}\nhint: {}", error.hint().unwrap_or_default()))?;
+        let code = lab::enter(&std::env::current_exe()?, words).map_err(hinted)?;
         if code != 0 {
             return Ok(ExitCode::FAILURE);
         }

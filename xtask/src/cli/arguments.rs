@@ -162,7 +162,10 @@ pub(crate) struct Init {
 
 #[derive(Debug, Args)]
 pub(crate) struct Rehearse {
-    /// Install what the machines need first (Debian, as root)
+    /// Install what the machines need first, as root
+    ///
+    /// By apt-get on this machine. Where it has none, or with --root, into the folder whose system the machines have; if that is
+    /// empty or not there, debootstrap makes a Debian of it.
     #[arg(long)]
     pub(crate) install: bool,
     /// Run this K3s in place of the stand-in: a release's binary, or a program in a Nix store; several are several versions
@@ -171,6 +174,12 @@ pub(crate) struct Rehearse {
     /// Import an archive of container images on every machine; needs --k3s
     #[arg(long, value_name = "FILE", requires = "k3s")]
     pub(crate) image: Vec<PathBuf>,
+    /// Take the system of this folder, a Debian, for the machines [default: this machine's, or target/debian without apt-get]
+    ///
+    /// The machines and the deploying one get its /usr and a few files of its /etc. Of this machine remain the kernel, this program,
+    /// and what runs before the machines are there: git, coreutils and util-linux.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Open a shell on the deploying machine afterwards, or run a script there that comes on standard input
     ///
     /// `cargo xtask …`, `ssh maia` and `kubectl` work there. The script is run by bash, also if the command failed. The exit code is

@@ -260,9 +260,10 @@ Examples:
     /// stand-in take the places of the real ones.
     #[command(after_help = "\
 Examples:
-  cargo xtask rehearse --install   install what it needs (Debian, root)
+  cargo xtask rehearse --install   install what it needs (root)
   cargo xtask rehearse --shell     stay in a shell among the machines
   cargo xtask rehearse --shell < script.sh
+  cargo xtask rehearse --root /srv/trixie --install   on another Debian
   cargo xtask rehearse -- deploy ocean --dry-run")]
     Rehearse(Rehearse),
     /// Look at a run that is over

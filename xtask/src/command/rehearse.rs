@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use agenix::{Rules, SecretPath};
 use console::style;
-use lab::Lab;
+use lab::{Lab, System};
 
 use crate::cli::{self, Global, Rehearse};
 use crate::events::would;
@@ -16,6 +16,9 @@ use crate::repository::{Repository, is_token};
 
 /// Somebody's file that is no script is told before it fills the memory.
 const SCRIPT_MAX: u64 = 1 << 20;
+
+/// Of a machine that is no Debian, where git does not look.
+const OWN_SYSTEM: &str = "target/debian";
 
 pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     if args.clean && global.dry_run {
@@ -36,20 +39,29 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
     let repository = Repository::find()?;
     repository.fleet()?;
-    options(args)?;
+    options(args, &repository)?;
     let has_k3s = !args.k3s.is_empty();
     if global.dry_run {
         let command = command(args).join(" ");
         would(global, &format!("boot a machine for each host of hosts/fleet.toml and run: {command}"));
         return Ok(());
     }
+    let root = root(args, &repository)?;
+    if let (None, Some(own)) = (&args.root, root.as_ref().filter(|own| !args.install && !own.exists())) {
+        let message =
+            format!("there is no apt-get here, and no Debian for the machines in {}", own.display());
+        let hint = "`cargo xtask rehearse --install` makes it by debootstrap; --root DIR names another one";
+        return Err(Failure::configuration(message).hint(hint.to_owned()));
+    }
+    let tell = |line: &str| eprintln!("{line}");
+    if let (true, Some(root)) = (args.install, &root) {
+        lab::make_system(root, &tell)?;
+    }
+    let system = System::new(root.as_deref())?;
     if args.install {
-        lab::install(has_k3s, &[], &|line| eprintln!("{line}"))?;
+        lab::install(&system, has_k3s, &[], &tell)?;
     }
-    let missing = lab::missing(has_k3s);
-    if !missing.is_empty() {
-        return Err(lab::LabError::Missing(missing.into_iter().map(str::to_owned).collect()).into());
-    }
+    system.require(has_k3s)?;
     let program = std::env::current_exe()?;
     match lab::enter(&program, std::env::args_os().skip(1))? {
         0 => Ok(()),
@@ -57,12 +69,18 @@ pub(crate) fn run(global: &Global, args: &Rehearse) -> Result<()> {
     }
 }
 
-fn options(args: &Rehearse) -> Result<lab::Options> {
+/// The folder whose system the machines have. For a machine that is no Debian `--install` makes one.
+fn root(args: &Rehearse, repository: &Repository) -> Result<Option<PathBuf>> {
+    let is_debian = System::new(None)?.has_apt();
+    Ok(args.root.clone().or_else(|| (!is_debian).then(|| repository.root().join(OWN_SYSTEM))))
+}
+
+fn options(args: &Rehearse, repository: &Repository) -> Result<lab::Options> {
     let k3s = args.k3s.iter().map(|file| lab::K3s::at(file)).collect::<std::result::Result<_, _>>()?;
     if let Some(image) = args.image.iter().find(|image| !image.is_file()) {
         return Err(Failure::new(Kind::Usage, format!("{} is no file", image.display())));
     }
-    Ok(lab::Options { k3s, images: args.image.clone() })
+    Ok(lab::Options { k3s, images: args.image.clone(), root: root(args, repository)? })
 }
 
 /// What is real and what stands in.
@@ -120,7 +138,7 @@ fn inside(global: &Global, args: &Rehearse) -> Result<()> {
     let repository = Repository::find()?;
     let say = |text: &str| eprintln!("{} {text}", style("rehearsal").magenta().for_stderr());
     say("throwaway machines, a network without a way out");
-    let options = options(args)?;
+    let options = options(args, &repository)?;
     say(&banner(&options));
     let script = if args.shell { script()? } else { None };
     let lab = Lab::boot(repository.root(), &std::env::current_exe()?, &options, &say)?;

@@ -89,8 +89,9 @@ causes! {
         causes [], as_server [];
     ClockSkew Error "clock-skew": "its clock is wrong",
         seen "date, compared with ours and the other hosts'", do "on {host}: timedatectl; systemctl restart systemd-timesyncd",
-        causes [CertificateNotValid CertificateExpired CertificateNear NodeMissing NodeNotReady NodeSilent K3sFailed],
-        as_server [CertificateNotValid];
+        causes [CertificateNotValid CertificateExpired CertificateNear NodeMissing NodeNotReady NodeSilent K3sFailed
+                TokenUntold],
+        as_server [CertificateNotValid TokenUntold];
     DiskFull Error "disk-full": "a file system is full",
         seen "df: bytes and inodes of the store, K3s' data, its datastore, /run",
         do "on {host}: nix-collect-garbage --delete-older-than 30d; du -xh --max-depth 2 {detail}",
@@ -131,14 +132,15 @@ causes! {
         causes [], as_server [];
     TokenMalformed Error "token-malformed": "its token begins with K10 and is none: K3s refuses it",
         seen "the form of the file in /run/agenix", do "cargo xtask deploy {host}",
-        causes [WrongToken CaMismatch K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable],
+        causes [WrongToken CaMismatch K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent FlannelMissing
+                KubeletUnreachable FirstJoinRefused],
         as_server [];
     NoAgentToken Error "no-agent-token": "it has no token for agents: they hold the server's own",
         seen "server/agent-token is a symlink", do "docs/runbook.md: A server without an agent token",
         causes [], as_server [ServersToken];
     ServersToken Error "servers-token": "this agent holds the server's token, and could join as a server",
         seen "the token's form; digests of both passwords, keyed anew each time", do "cargo xtask deploy {host}",
-        causes [WrongToken CaMismatch], as_server [];
+        causes [WrongToken CaMismatch FirstJoinRefused], as_server [];
     K3s10Token Note "k3s10-token": "its token begins with K3S10, which K3s takes for a part of the password: it works, and stays",
         seen "the form of the file in /run/agenix", do "change nothing: without the prefix it would be another password",
         causes [], as_server [];
@@ -150,12 +152,12 @@ causes! {
         seen "digests of secret and server/token; the journal: encrypted with different token",
         do "git log -- secrets/k3s-server-token.age; put the old one back, then cargo xtask deploy {host}; rotation is k3s token rotate",
         causes [K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     PasswdNewer Error "passwd-newer": "an agent token was added to a server that ran without one",
         seen "the journal: newer than datastore", do "on {host}: k3s token rotate, to the unchanged token; docs/runbook.md: A server without \
                                                       an agent token",
         causes [K3sFailed K3sStarting NoAgentToken NodeMissing NodeNotReady NodeSilent ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
 
     UnknownFlag Error "unknown-flag": "k3s, or a component in it, does not know a flag that it is given",
         seen "the journal: flag provided but not defined; unknown flag", do "look at services.k3s.extraFlags of {host}, then cargo xtask deploy {host}",
@@ -179,18 +181,23 @@ causes! {
         seen "systemctl", do "cargo xtask deploy {host}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ContainerdDown SecretMissing],
         as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+    K3sTooOld Error "k3s-too-old": "its K3s is older than those that cargo xtask supports",
+        seen "k3s --version", do "upgrade it first, servers before agents, one minor version after the other: \
+                                  https://docs.k3s.io/upgrades/manual",
+        causes [NoAgentToken WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken],
+        as_server [WrongToken FirstJoinRefused StaleToken TokenUntold ServersToken KubeletNewer];
     K3sStopped Error "k3s-stopped": "k3s was stopped",
         seen "systemctl", do "on {host}: systemctl start {detail}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [EtcdFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     K3sFailed Error "k3s-failed": "k3s ends and is started again and again, or has failed",
         seen "systemctl, and its last lines", do "on {host}: journalctl -u {detail}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     K3sStarting Error "k3s-starting": "k3s is starting, and not ready yet",
         seen "systemctl, and its last lines", do "wait a minute; then on {host}: journalctl -u {detail}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable ApiNotReady],
-        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
 
     EtcdGone Error "etcd-gone": "its etcd's data are gone, and etcd still counts it as a member: it cannot join again",
         seen "server/db/etcd; the list of etcd's members; the journal: duplicate node name found",
@@ -214,31 +221,39 @@ causes! {
         causes [], as_server [];
     EtcdFailed Error "etcd-failed": "its datastore does not answer: etcd has no quorum, or cannot write",
         seen "/readyz?verbose: [-]etcd failed", do "start the other servers' k3s: more than half of them have to run; on {host}: journalctl -u k3s",
-        causes [ApiNotReady K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent WrongToken],
-        as_server [ApiNotReady K3sStarting K3sFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        causes [ApiNotReady K3sFailed K3sStarting NodeMissing NodeNotReady NodeSilent WrongToken FirstJoinRefused],
+        as_server [ApiNotReady K3sStarting K3sFailed ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     ApiNotReady Error "api-not-ready": "its API server is not ready",
         seen "/readyz?verbose", do "on {host}: k3s kubectl get --raw '/readyz?verbose'; journalctl -u k3s",
-        causes [NodeMissing NodeNotReady NodeSilent], as_server [NodeMissing NodeNotReady NodeSilent];
+        causes [NodeMissing NodeNotReady NodeSilent], as_server [NodeMissing NodeNotReady NodeSilent TokenUntold];
     CertificateExpired Error "certificate-expired": "a certificate has expired",
         seen "k3s certificate check", do "on {host}: systemctl restart k3s, which renews it",
         causes [CertificateNear K3sFailed NodeMissing NodeNotReady NodeSilent ApiNotReady],
-        as_server [CertificateNotValid ServerUnreachable NodeMissing NodeNotReady NodeSilent];
+        as_server [CertificateNotValid ServerUnreachable NodeMissing NodeNotReady NodeSilent TokenUntold];
     CertificateNear Error "certificate-near": "a certificate ends within 30 days",
         seen "k3s certificate check", do "on {host}: systemctl restart k3s, which renews it",
         causes [], as_server [];
     CertificateNotValid Error "certificate-not-valid": "the server's certificate is not valid at its time: their clocks differ, or it has expired",
         seen "the journal: certificate has expired or is not yet valid", do "on {host} and {server}: timedatectl; k3s certificate check",
-        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable TokenUntold], as_server [];
 
     ServerUnreachable Error "server-unreachable": "it does not reach the server's port 6443",
         seen "curl from the agent; the journal: failed to get CA certs", do "on {server}: systemctl status k3s firewall; then cargo xtask deploy {server}",
-        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable WrongToken], as_server [];
+        causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable WrongToken FirstJoinRefused], as_server [];
     CaMismatch Error "ca-mismatch": "its token was made by a server with another CA",
         seen "the hash in the token; the journal: token CA hash does not match", do "cargo xtask deploy {host}",
-        causes [WrongToken StaleToken NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
+        causes [WrongToken StaleToken NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable
+                FirstJoinRefused], as_server [];
     WrongToken Error "wrong-token": "the server does not accept its token",
         seen "a login from the agent; digests; the journal: not authorized", do "cargo xtask deploy {host}",
         causes [StaleToken NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];
+    FirstJoinRefused Note "first-join-refused": "it has joined, and a first join would be refused: the server does not accept its token",
+        seen "a login from the agent, digests; its node is well", do "cargo xtask deploy {host}",
+        causes [], as_server [];
+    TokenUntold Note "token-untold": "it cannot be told whether the server takes its token",
+        seen "a login from the agent that gets neither of K3s' answers", do "on {server}: journalctl -u k3s; then cargo xtask token check \
+                                                                             {host}",
+        causes [], as_server [];
     StaleToken Error "stale-token": "k3s runs with an older token than the one that it now has",
         seen "the journal: not authorized, while a login with the token works", do "on {host}: systemctl restart {detail}",
         causes [NodeMissing NodeNotReady NodeSilent FlannelMissing KubeletUnreachable], as_server [];

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use fleet::HostName;
+use k3s::Version;
 use k3s::etcd::Members;
+use k3s::login::Answer;
 use k3s::node::Node;
 use k3s::start::Settings;
 use k3s::unit::Unit;
@@ -72,6 +74,8 @@ pub(crate) struct K3sFacts {
     /// Is the host a reader of the encrypted file in the repository? `None` where there is no such file yet.
     pub(crate) is_recipient: Option<bool>,
     pub(crate) unit: Option<Unit>,
+    /// Of the K3s that is installed.
+    pub(crate) version: Option<Version>,
     /// What its K3s' configuration files say, of the little that matters here.
     pub(crate) settings: Settings,
     /// Its newest lines, oldest first.
@@ -188,7 +192,8 @@ pub(crate) struct Probe {
     /// `100.64.0.6:6443`
     pub(crate) server: String,
     pub(crate) reach: Result<(), Unanswered>,
-    pub(crate) login: Login,
+    /// With the agent's token; `None` where none was tried.
+    pub(crate) login: Option<Answer>,
 }
 
 /// No answer.
@@ -198,16 +203,6 @@ pub(crate) struct Unanswered {
     pub(crate) silent: bool,
     /// curl's words.
     pub(crate) said: String,
-}
-
-/// The agent's token at the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Login {
-    Accepted,
-    /// 401, or another status.
-    Refused(String),
-    /// It was not found out.
-    Unknown(String),
 }
 
 /// A node, and what ails it.

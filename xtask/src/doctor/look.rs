@@ -123,7 +123,7 @@ fn ways(fleet: &Fleet, asker: &Asker, server: &Host, facts: &mut Facts) {
             Some(Role::Agent) => {}
         }
         let input = SecretSlice::from(ca.clone().into_bytes());
-        let probe = format!("{}{PROBE}", k3s::login::PASSWORD_OF);
+        let probe = format!("{}{}{PROBE}", k3s::login::PASSWORD_OF, k3s::login::LOG_IN);
         let said = session.run_with_input(["sh", "-c", &probe, "sh", AGENT_SECRET, &address], input)?;
         Ok(Way::FromAgent(read::probe(&said.text(), &address)))
     });

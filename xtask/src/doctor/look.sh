@@ -50,6 +50,7 @@ section firewall; { iptables -w 2 -S nixos-fw || nft list chain inet nixos-fw in
 section secret; stat --dereference --format '%s %a %U' "$1" 2> /dev/null
 section token; [ -r "$1" ] && form "$1"
 section digest; digest "$1"
+section version; timeout 10 k3s --version 2> /dev/null
 section settings
 # Of K3s' configuration files only these, without the endpoint's value: there are tokens and passwords in such files.
 config=$(systemctl show --property ExecStart --value k3s.service k3s-agent.service | grep -oE -- ' --config[= ][^ ;]+' | tail -n 1)

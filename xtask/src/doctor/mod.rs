@@ -84,10 +84,11 @@ pub(crate) fn examine(fleet: &Fleet, facts: &Facts) -> Examination {
                 if let Some(k3s) = &seen.k3s {
                     let servers =
                         server.as_ref().and_then(|name| facts.of(name)?.k3s.as_ref()?.server.as_ref());
-                    token::rules(&mut chart, k3s, servers);
+                    let joined = is_joined(facts, host);
+                    token::rules(&mut chart, k3s, servers, joined);
                     // Before what the journal says of the same: this one knows the way back.
                     etcd::server_rules(&mut chart, fleet, facts);
-                    service::rules(&mut chart, seen, k3s, is_joined(facts, host));
+                    service::rules(&mut chart, seen, k3s, joined);
                     network::flannel(&mut chart, seen, k3s, has_vxlan);
                     network::ways(&mut chart, k3s);
                 }

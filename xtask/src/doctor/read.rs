@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleet::Role;
+use k3s::Version;
+use k3s::login::{self, Account, Answer};
 use k3s::start::Settings;
 use serde_json::Value;
 
 use super::facts::{
-    Certificate, CniFile, Datastore, HostFacts, K3sFacts, Login, NodeFacts, Probe, Room, SecretFile,
-    ServerFacts, Tailscale, TokenForm, Unanswered,
+    Certificate, CniFile, Datastore, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts,
+    Tailscale, TokenForm, Unanswered,
 };
 
 /// `== name`, then its lines.
@@ -132,6 +134,7 @@ fn k3s(said: &Sections, role: Role, now: SystemTime) -> K3sFacts {
         secret: said.first("secret").and_then(secret),
         token: said.first("token").and_then(form),
         digest: said.first("digest").map(str::to_owned),
+        version: Version::said(&said.text("version")),
         settings: settings(said),
         certificates: said.lines("certificates").filter_map(|line| certificate(line, now)).collect(),
         server,
@@ -222,14 +225,12 @@ pub(super) fn probe(text: &str, server: &str) -> Probe {
     let said = Sections::of(text);
     let (status, code, words) = answered(said.lines("reach"));
     let reach = if status.is_some() || code == 0 { Ok(()) } else { Err(unanswered(code, words)) };
-    let (status, _, words) = answered(said.lines("login"));
-    let login = match status.as_deref() {
-        Some("200") => Login::Accepted,
-        Some("401") => Login::Refused("401 not authorized".to_owned()),
-        Some("403") => Login::Refused("403 forbidden".to_owned()),
-        Some(status) => Login::Unknown(status.to_owned()),
-        None => Login::Unknown(words),
-    };
+    let (statuses, words): (Vec<&str>, Vec<&str>) = said.lines("login").partition(|line| is_status(line));
+    let login = words.last().map(|last| match words[..] {
+        ["exit 0"] => login::answer(Account::Node, &statuses.join(" ")),
+        [.., said, _] => Answer::Unclear(said.to_owned()),
+        _ => Answer::Unclear(format!("curl: {last}")),
+    });
     Probe { server: server.to_owned(), reach, login }
 }
 
@@ -239,13 +240,17 @@ fn answered<'a>(lines: impl Iterator<Item = &'a str>) -> (Option<String>, i32, S
     for line in lines {
         if let Some(number) = line.strip_prefix("exit ") {
             code = number.parse().unwrap_or(1);
-        } else if line.len() == 3 && line.bytes().all(|byte| byte.is_ascii_digit()) {
+        } else if is_status(line) {
             status = Some(line.to_owned()).filter(|status| status != "000");
         } else {
             line.clone_into(&mut words);
         }
     }
     (status, code, words)
+}
+
+fn is_status(line: &str) -> bool {
+    line.len() == 3 && line.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// 28 is curl's time-out.
@@ -346,13 +351,25 @@ mod tests {
     fn a_probe_tells_reaching_from_logging_in() {
         let probe = |text: &str| probe(text, "s:6443");
         let good = probe("== reach\n200\nexit 0\n== login\n200\nexit 0\n");
-        assert_eq!((good.reach, good.login), (Ok(()), Login::Accepted));
-        let wrong = probe("== reach\n200\nexit 0\n== login\n401\nexit 0\n");
-        assert_eq!(wrong.login, Login::Refused("401 not authorized".to_owned()));
-        let silent =
-            probe("== reach\ncurl: (28) Connection timed out\n000\nexit 28\n== login\n000\nexit 77\n");
+        assert_eq!((good.reach, good.login), (Ok(()), Some(Answer::Accepted)));
+        let login = |text: &str| probe(&format!("== reach\n200\nexit 0\n== login\n{text}")).login;
+        assert_eq!(login("401\n403\nexit 0\n"), Some(Answer::Refused));
+        let said = |text: &str| match login(text) {
+            Some(Answer::Unclear(said)) => said,
+            other => panic!("{other:?}"),
+        };
+        // A node's account never gets this for a wrong password.
+        assert_eq!(said("403\nexit 0\n"), "the server answers 403");
+        assert!(said("401\n401\nexit 0\n").starts_with("the server answers 401 to whoever asks"));
+        assert_eq!(
+            said("curl: (60) SSL certificate problem\nexit 60\n"),
+            "curl: (60) SSL certificate problem"
+        );
+        assert_eq!(said("401\ncurl: (7) Failed\n000\nexit 7\n"), "curl: (7) Failed");
+        assert_eq!(said("exit 77\n"), "curl: exit 77");
+        let silent = probe("== reach\ncurl: (28) Connection timed out\n000\nexit 28\n");
         assert!(silent.reach.unwrap_err().silent);
-        assert_eq!(silent.login, Login::Unknown(String::new()));
+        assert_eq!(silent.login, None, "it was not tried");
         let refused = probe("== reach\ncurl: (7) Failed to connect\n000\nexit 7\n");
         assert_eq!(refused.reach.unwrap_err().said, "curl: (7) Failed to connect");
     }

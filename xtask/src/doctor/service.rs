@@ -2,9 +2,11 @@
 
 use fleet::Role;
 use k3s::journal::{Kind, diagnose};
-use k3s::unit::Unit;
+use k3s::login::Answer;
+use k3s::unit::Phase;
+use k3s::version::OLDEST;
 
-use super::facts::{HostFacts, K3sFacts, Login};
+use super::facts::{HostFacts, K3sFacts};
 use super::{Cause, Chart};
 
 /// K3s renews a certificate at a start within 120 days of its end. At 30, nobody restarted it for a quarter of a year.
@@ -14,6 +16,7 @@ const LINES: usize = 3;
 
 /// `joined`: is its node Ready? `None` if nobody could say.
 pub(super) fn rules(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, joined: Option<bool>) {
+    version(chart, k3s);
     let running = unit(chart, k3s);
     if !running || joined != Some(true) {
         journal(chart, k3s);
@@ -30,6 +33,14 @@ pub(super) fn rules(chart: &mut Chart, seen: &HostFacts, k3s: &K3sFacts, joined:
     }
 }
 
+/// Its files and answers may be others than those that the other rules know.
+fn version(chart: &mut Chart, k3s: &K3sFacts) {
+    let Some(version) = k3s.version.filter(|version| version.is_too_old()) else { return };
+    let value = format!("{version}, not {OLDEST} or newer");
+    let evidence = format!("k3s --version: v{version}");
+    chart.found(Cause::K3sTooOld, Some(value), vec![evidence], "");
+}
+
 fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
     let Some(unit) = &k3s.unit else {
         chart.found(Cause::K3sAbsent, None, vec!["neither k3s.service nor k3s-agent.service".to_owned()], "");
@@ -39,8 +50,12 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
         chart.well("k3s", format!("{} {}", unit.id, unit.state()));
         return true;
     }
-    let mut evidence = vec![format!("{}: {}", unit.id, unit.state())];
-    let cause = stopped(unit);
+    let mut evidence = vec![unit.told()];
+    let cause = match unit.phase() {
+        Phase::Crashing { .. } | Phase::Failed => Cause::K3sFailed,
+        Phase::Starting | Phase::Running => Cause::K3sStarting,
+        Phase::Stopping | Phase::Stopped | Phase::NotStarted => Cause::K3sStopped,
+    };
     if cause != Cause::K3sStopped {
         let lines: Vec<&str> =
             k3s.journal.lines().filter(|line| !k3s::journal::is_systemds(line, &unit.id)).collect();
@@ -50,19 +65,11 @@ fn unit(chart: &mut Chart, k3s: &K3sFacts) -> bool {
     false
 }
 
-fn stopped(unit: &Unit) -> Cause {
-    match (unit.active.as_str(), unit.sub.as_str()) {
-        ("activating", "auto-restart") | ("failed", _) => Cause::K3sFailed,
-        ("activating" | "reloading", _) => Cause::K3sStarting,
-        _ => Cause::K3sStopped,
-    }
-}
-
 /// A line is believed unless a probe knows better.
 fn journal(chart: &mut Chart, k3s: &K3sFacts) {
     let Some(told) = diagnose(&k3s.journal) else { return };
     let reaches = k3s.probe.as_ref().is_some_and(|probe| probe.reach.is_ok());
-    let accepted = k3s.probe.as_ref().is_some_and(|probe| probe.login == Login::Accepted);
+    let accepted = k3s.probe.as_ref().is_some_and(|probe| probe.login == Some(Answer::Accepted));
     let cause = match told.kind {
         Kind::Token if accepted => Cause::StaleToken,
         Kind::Token => Cause::WrongToken,

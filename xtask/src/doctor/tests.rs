@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use fleet::{Fleet, HostName};
+use k3s::Version;
+use k3s::login::{Answer, JOINED};
 use k3s::node::Node;
 use k3s::start::Start;
 use k3s::unit::Unit;
 
 use super::facts::{
-    Certificate, CniFile, Datastore, HostFacts, K3sFacts, Login, NodeFacts, Probe, Room, SecretFile,
-    ServerFacts, Tailscale, TokenForm, Unanswered,
+    Certificate, CniFile, Datastore, HostFacts, K3sFacts, NodeFacts, Probe, Room, SecretFile, ServerFacts,
+    Tailscale, TokenForm, Unanswered,
 };
 use super::reach::Unreached;
 use super::{Asked, Cause, Facts, examine};
@@ -41,6 +43,7 @@ fn host(ip: &str, token: TokenForm) -> HostFacts {
         active: "active".to_owned(),
         sub: "running".to_owned(),
         result: "success".to_owned(),
+        restart: "always".to_owned(),
         started: at(1),
         package: Some("k3s-1.34.2+k3s1".to_owned()),
         start: start(""),
@@ -74,7 +77,8 @@ fn agent(ip: &str) -> HostFacts {
     let mut agent = host(ip, TokenForm::Full { user: "node".to_owned(), ca_hash: HASH.to_owned() });
     let k3s = agent.k3s.as_mut().unwrap();
     k3s.digest = Some("node's".to_owned());
-    k3s.probe = Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Login::Accepted });
+    k3s.probe =
+        Some(Probe { server: "100.64.0.6:6443".to_owned(), reach: Ok(()), login: Some(Answer::Accepted) });
     k3s.kubelet = Some(Ok(()));
     agent
 }
@@ -192,11 +196,16 @@ impl Bent<'_> {
         let no = Unanswered { silent: false, said: "curl: (7) Failed to connect".to_owned() };
         let probe = self.k3s(agent).probe.as_mut().unwrap();
         probe.reach = Err(no);
-        probe.login = Login::Unknown(String::new());
+        probe.login = None;
     }
 
     fn refused(&mut self, agent: &str) {
-        self.k3s(agent).probe.as_mut().unwrap().login = Login::Refused("401 not authorized".to_owned());
+        self.k3s(agent).probe.as_mut().unwrap().login = Some(Answer::Refused);
+    }
+
+    /// Neither of K3s' two answers.
+    fn unclear(&mut self, agent: &str, said: &str) {
+        self.k3s(agent).probe.as_mut().unwrap().login = Some(Answer::Unclear(said.to_owned()));
     }
 
     fn kubelet_gone(&mut self, agent: &str) {
@@ -277,7 +286,7 @@ fn what_is_wrong_with_a_host() {
         ("maia", Cause::DiskFull, |it| {
             it.host("maia").rooms[0].bytes = 4096;
             it.host("maia").failed_units = vec!["containerd.service".to_owned()];
-            it.unit("maia", "failed", "failed");
+            it.unit("maia", "activating", "auto-restart");
             it.not_ready("maia");
             it.node("maia").pressures = vec!["DiskPressure".to_owned()];
         }),
@@ -438,6 +447,17 @@ fn what_is_wrong_with_a_token() {
         ("maia", Cause::WrongToken, |it| {
             it.k3s("maia").digest = Some("old".to_owned());
             it.k3s("maia").probe = None;
+            it.not_ready("maia");
+        }),
+        // Whether it has joined is not known.
+        ("maia", Cause::WrongToken, |it| {
+            it.refused("maia");
+            it.0.nodes = None;
+        }),
+        ("maia", Cause::FirstJoinRefused, |it| it.refused("maia")),
+        ("maia", Cause::FirstJoinRefused, |it| {
+            it.k3s("maia").digest = Some("old".to_owned());
+            it.k3s("maia").probe = None;
         }),
         ("maia", Cause::StaleToken, |it| {
             it.not_ready("maia");
@@ -451,8 +471,46 @@ fn what_is_wrong_with_a_token() {
 }
 
 #[test]
+fn neither_of_two_answers_is_no_answer() {
+    let no_route = "the server answers 401 to whoever asks";
+    each(&[
+        ("maia", Cause::TokenUntold, |it| it.unclear("maia", "the server answers 403")),
+        // It is starting, which is why.
+        ("ocean", Cause::K3sStarting, |it| {
+            it.unit("ocean", "activating", "start");
+            it.server().readyz = "The connection to the server was refused".to_owned();
+            it.unclear("maia", "the server answers 503");
+        }),
+        // A server that has written no file for agents, or one that cannot be read, differs from nothing.
+        ("maia", Cause::TokenUntold, |it| {
+            it.unclear("maia", "the server answers 500");
+            it.server().agent_token = None;
+        }),
+    ]);
+    let mut facts = healthy();
+    let mut bent = Bent(&mut facts);
+    bent.server().agent_token = None;
+    bent.k3s("maia").probe = None;
+    bent.k3s("zoe").digest = None;
+    bent.k3s("zoe").probe = None;
+    assert_eq!(told(&facts), []);
+    let mut facts = healthy();
+    Bent(&mut facts).unclear("maia", no_route);
+    let evidence = examine(&fleet(), &facts).findings[0].evidence.clone();
+    assert_eq!(evidence, [format!("https://100.64.0.6:6443/v1-k3s/config, as node: {no_route}")]);
+    let what = Cause::FirstJoinRefused.entry().what;
+    assert!(what.starts_with(&format!("it {JOINED}: ")), "the other commands say the same");
+}
+
+#[test]
 fn what_is_wrong_with_k3s() {
     each(&[
+        ("ocean", Cause::K3sTooOld, |it| {
+            it.k3s("ocean").version = Version::parse("v1.21.3+k3s1");
+            it.server().agent_token = None;
+            it.unclear("maia", "the server answers 401 to whoever asks");
+            it.refused("zoe");
+        }),
         ("maia", Cause::K3sAbsent, |it| {
             it.k3s("maia").unit = None;
             it.kubelet_gone("maia");
@@ -466,6 +524,18 @@ fn what_is_wrong_with_k3s() {
         ("maia", Cause::K3sFailed, |it| {
             it.unit("maia", "activating", "auto-restart");
             it.host("maia").failed_units = vec!["k3s.service".to_owned()];
+        }),
+        // Told to stop, it ended with exit code 1, and systemd calls that failed.
+        ("maia", Cause::K3sStopped, |it| {
+            it.unit("maia", "failed", "failed");
+            it.k3s("maia").unit.as_mut().unwrap().result = "exit-code".to_owned();
+            it.host("maia").failed_units = vec!["k3s.service".to_owned()];
+            it.kubelet_gone("maia");
+            it.not_ready("maia");
+        }),
+        ("maia", Cause::K3sFailed, |it| {
+            it.unit("maia", "failed", "failed");
+            it.k3s("maia").unit.as_mut().unwrap().result = "start-limit-hit".to_owned();
         }),
         ("ocean", Cause::K3sStarting, |it| it.server_down("activating", "start")),
         ("ocean", Cause::K3sStopped, |it| it.server_down("inactive", "dead")),

@@ -1,13 +1,15 @@
 //! The tokens: the file on the host, its form, and whether it is the right one.
 
 use fleet::Role;
+use k3s::login::Answer;
 
-use super::facts::{K3sFacts, Login, ServerFacts, TokenForm};
+use super::facts::{K3sFacts, Probe, ServerFacts, TokenForm};
 use super::{Cause, Chart};
 use crate::access::token_of;
 
-/// `server` is the cluster's first one, where it could be looked at.
-pub(super) fn rules(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>) {
+/// `server` is the cluster's first one, where it could be looked at. `joined`: is the host's node Ready? `None` if nobody could
+/// say.
+pub(super) fn rules(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>, joined: Option<bool>) {
     let Some(role) = chart.host.role else { return };
     if k3s.is_recipient == Some(false) {
         let evidence = format!("{} has no stanza for its ssh_host_key", token_of(role));
@@ -29,7 +31,7 @@ pub(super) fn rules(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFac
     form(chart, role, k3s);
     match role {
         Role::Server => of_server(chart, k3s),
-        Role::Agent => of_agent(chart, k3s, server),
+        Role::Agent => of_agent(chart, k3s, server, joined),
     }
 }
 
@@ -81,7 +83,7 @@ fn of_server(chart: &mut Chart, k3s: &K3sFacts) {
     }
 }
 
-fn of_agent(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>) {
+fn of_agent(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>, joined: Option<bool>) {
     let says_server = matches!(&k3s.token, Some(TokenForm::Full { user, .. }) if user == "server");
     let is_servers = server.is_some_and(|server| k3s.digest.is_some() && k3s.digest == server.token);
     if says_server || is_servers {
@@ -97,17 +99,28 @@ fn of_agent(chart: &mut Chart, k3s: &K3sFacts, server: Option<&ServerFacts>) {
         let evidence = format!("K10{}… in the token, {}… on the server", short(ca_hash), short(theirs));
         chart.found(Cause::CaMismatch, None, vec![evidence], "");
     }
-    let agrees = server.map(|server| k3s.digest.is_some() && k3s.digest == server.agent_token);
-    match (k3s.probe.as_ref().map(|probe| (&probe.login, &probe.server)), agrees) {
+    // An agent that has joined needs no token until it has to join anew.
+    let wrong = if joined == Some(true) { Cause::FirstJoinRefused } else { Cause::WrongToken };
+    // A file that is not there, or could not be read, says nothing about the other one.
+    let theirs = server.and_then(|server| server.agent_token.as_ref());
+    let agrees = k3s.digest.as_ref().zip(theirs).map(|(ours, theirs)| ours == theirs);
+    let login = k3s.probe.as_ref().and_then(|probe| Some((probe.login.as_ref()?, probe)));
+    match (login, agrees) {
         // The server's own word is worth more than a comparison of files.
-        (Some((Login::Accepted, server)), _) => chart.well("token", format!("{server} accepts it")),
-        (Some((Login::Refused(said), server)), _) => {
-            let evidence = format!("https://{server}/v1-k3s/config, as node: {said}");
-            chart.found(Cause::WrongToken, None, vec![evidence], "");
+        (Some((Answer::Accepted, Probe { server, .. })), _) => {
+            chart.well("token", format!("{server} accepts it"));
+        }
+        (Some((Answer::Refused, Probe { server, .. })), _) => {
+            let evidence = format!("https://{server}/v1-k3s/config, as node: 401 not authorized");
+            chart.found(wrong, None, vec![evidence], "");
         }
         (_, Some(false)) => {
             let evidence = format!("its password is not that of {}", k3s::AGENT_TOKEN);
-            chart.found(Cause::WrongToken, None, vec![evidence], "");
+            chart.found(wrong, None, vec![evidence], "");
+        }
+        (Some((Answer::Unclear(said), Probe { server, reach: Ok(()), .. })), _) => {
+            let evidence = format!("https://{server}/v1-k3s/config, as node: {said}");
+            chart.found(Cause::TokenUntold, None, vec![evidence], "");
         }
         _ => {}
     }

@@ -97,7 +97,7 @@ impl Run<'_> {
 
 pub(super) const READYZ: [&str; 5] = ["k3s", "kubectl", "get", "--raw", "/readyz"];
 
-pub(super) fn nodes(session: &Session) -> Result<Vec<Node>> {
+pub(crate) fn nodes(session: &Session) -> Result<Vec<Node>> {
     let list = session.run_within(API_TIMEOUT, k3s::node::GET)?.stdout;
     read(&list)
 }

@@ -318,7 +318,7 @@ mod tests {
             maia$ readlink -m /run/current-system /nix/var/nix/profiles/system
             maia$ systemctl list-units --state=failed
             maia$ stat --dereference --format '%s %a %U' /run/agenix/k3s-agent-token
-            maia$ systemctl show --property Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,ExecMainStartTimestamp,ExecStart,NRestarts k3s.service k3s-agent.service
+            maia$ systemctl show --property Id,LoadState,ActiveState,SubState,Result,ActiveEnterTimestamp,ExecMainStartTimestamp,ExecStart,NRestarts,Restart,RestartUSec,ExecMainExitTimestampMonotonic,StateChangeTimestampMonotonic k3s.service k3s-agent.service
             ocean$ k3s kubectl get nodes,leases.coordination.k8s.io --namespace kube-node-lease --output json
             ocean$ k3s kubectl drain maia --ignore-daemonsets --delete-emptydir-data --timeout=60s"#]].assert_eq(&of(&actions));
     }

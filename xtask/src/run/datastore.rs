@@ -6,11 +6,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use fleet::HostName;
+use fleet::{HostName, Role};
 use pipeline::Outcome;
 use remote::ssh::Session;
 
 use super::cluster::READYZ;
+use super::host::require_supported;
 use super::{Run, changed, skipped};
 use crate::failure::{Failure, Kind, Result};
 
@@ -63,8 +64,12 @@ impl Run<'_> {
         }
     }
 
-    /// Before a rotation: older copies need the token that they were made with.
+    /// Before a rotation: older copies need the token that they were made with. Of a rotation that builds nothing it is the first
+    /// step that needs K3s' help, so a server that is too old to give it is told here.
     pub(super) fn back_up(&self, name: &HostName) -> Result<Outcome> {
+        for server in self.fleet.with_role(Role::Server) {
+            require_supported(&self.session(&server.name))?;
+        }
         let place = self.keep_datastore(name, &self.session(name), "before-rotation").map_err(|failure| {
             let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
             let failure =

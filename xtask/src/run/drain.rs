@@ -47,15 +47,7 @@ impl Run<'_> {
             self.state().drained.insert(name.clone());
         }
         if let Err(error) = send_away(&server, name, seconds, progress) {
-            let hint = format!(
-                "on {}: k3s kubectl get pods -A -o wide --field-selector spec.nodeName={name}; --drain=SECONDS gives it \
-                 more time",
-                server.name()
-            );
-            let failure =
-                Failure::from(error).during(&format!("failed to drain {name}, which was not touched"));
-            let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
-            return Err(self.uncordoned_after(name, failure.of_kind(kind).hint(hint)));
+            return Err(self.uncordoned_after(name, refusal(name, server.name(), error)));
         }
         changed(if was_cordoned { "drained; it was cordoned before" } else { "drained" })
     }
@@ -115,6 +107,21 @@ pub(super) fn send_away(
     let argv = host::ALOUD.map(str::to_owned).into_iter().chain(k3s::node::drain(name.as_str(), seconds));
     let drain = server.command(argv).timeout(Duration::from_secs(seconds).saturating_add(SLACK));
     drain.run_watched(&|line| progress.line(line)).map(drop)
+}
+
+/// By the pods that stayed, where kubectl names them.
+fn refusal(name: &HostName, server: &str, error: RunError) -> Failure {
+    let attempt = format!("failed to drain {name}, which was not touched");
+    if let Some(kept) = k3s::drain::kept(error.tail()) {
+        let hint = format!("on {server}: {}", kept.remedy());
+        return Failure::new(Kind::Verification, format!("{attempt}: {}", kept.what())).hint(hint);
+    }
+    let hint = format!(
+        "on {server}: k3s kubectl get pods -A -o wide --field-selector spec.nodeName={name}; --drain=SECONDS gives it more time"
+    );
+    let failure = Failure::from(error).during(&attempt);
+    let kind = if failure.kind == Kind::Unforeseen { Kind::Verification } else { failure.kind };
+    failure.of_kind(kind).hint(hint)
 }
 
 fn is_ours(node: &Node) -> bool {

@@ -1,8 +1,12 @@
 //! What a host says about itself: small questions, each one command over the session at hand.
 
+use k3s::Version;
 use k3s::unit::{self, Unit};
+use k3s::version::{self, Refusal};
 use remote::RunError;
 use remote::ssh::Session;
+
+use crate::failure::Failure;
 
 /// What runs.
 pub(super) const RUNNING: &str = "/run/current-system";
@@ -67,6 +71,21 @@ pub(crate) fn k3s_unit(session: &Session) -> Result<Option<Unit>, RunError> {
     let mut argv = vec!["systemctl", "show", unit::TIMESTAMP, "--property", unit::PROPERTIES];
     argv.extend(unit::CANDIDATES);
     Ok(unit::parse(&session.run(argv)?.text()))
+}
+
+/// The version of the K3s that is installed. `None`: there is none, or it does not say.
+pub(crate) fn k3s_version(session: &Session) -> Result<Option<Version>, RunError> {
+    match session.run(["timeout", "10", "k3s", "--version"]) {
+        Ok(output) => Ok(Version::said(&output.text())),
+        Err(error) if error.code().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses a host whose K3s is too old for what is to be done there or asked of it.
+pub(crate) fn require_supported(session: &Session) -> crate::failure::Result<()> {
+    let refusal = k3s_version(session)?.and_then(|runs| version::unsupported(session.name(), runs));
+    refusal.map_or(Ok(()), |Refusal { what, hint }| Err(Failure::configuration(what).hint(hint)))
 }
 
 /// A unit's newest lines since then, as journalctl takes a time: without etcd's JSON, without what its components say at level

@@ -34,15 +34,16 @@ mod together;
 mod token;
 mod watch;
 
+pub(crate) use cluster::nodes;
 pub(crate) use commands::Commands;
 pub(crate) use connect::{is_this_machine, open, ssh_host};
 pub(crate) use elevation::Elevation;
 pub(crate) use finding::{Finding, digest};
-pub(crate) use host::{journal_since, k3s_unit};
+pub(crate) use host::{journal_since, k3s_unit, k3s_version, require_supported};
 #[cfg(test)]
 pub(crate) use look::Kept;
 pub(crate) use look::{Seen, look};
-pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET};
+pub(crate) use secret::{AGENT_SECRET, SERVER_SECRET, log_in};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fleet::{HostName, Role};
 use k3s::node::{self, Node};
 use k3s::quorum::{self, Member};
-use k3s::unit::Unit;
+use k3s::unit::{Phase, Unit};
 use pipeline::Outcome;
 use remote::ssh::Session;
 
@@ -24,8 +24,21 @@ enum Seen {
     Well(Unit),
     /// K3s never ran there.
     New,
-    /// What of it, as the rest of a sentence.
-    Trouble(String),
+    Trouble(Trouble),
+}
+
+/// What is wrong with another server.
+struct Trouble {
+    /// As the rest of a sentence about it.
+    what: String,
+    hint: String,
+}
+
+impl Trouble {
+    /// A deploy repairs what it can.
+    fn of(name: &str, what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: format!("mend {name} first: cargo xtask deploy {name}") }
+    }
 }
 
 impl Run<'_> {
@@ -58,19 +71,21 @@ impl Run<'_> {
     }
 
     fn see(&self, name: &HostName) -> Seen {
+        let unasked =
+            |why: String| Seen::Trouble(Trouble::of(name.as_str(), format!("cannot be asked: {why}")));
         if let Some(silent) = self.state().silent.get(name) {
-            return Seen::Trouble(format!("cannot be asked: {silent}"));
+            return unasked(silent.clone());
         }
-        self.ask(name, see).unwrap_or_else(|failure| Seen::Trouble(format!("cannot be asked: {failure}")))
+        self.ask(name, see).unwrap_or_else(|failure| unasked(failure.to_string()))
     }
 
     /// By the nodes, where a server that is well tells them: one that never joined is no member. Where none does, all that
-    /// ever ran are taken for members.
+    /// ever ran may be members.
     fn members(&self, name: &HostName, seen: &[(HostName, Seen)], nodes: Option<&[Node]>) -> Vec<Member> {
         let trouble_of = |other: &str| {
             let seen = seen.iter().find(|(name, _)| name.as_str() == other);
             match seen {
-                Some((_, Seen::Trouble(trouble))) => Some(trouble.clone()),
+                Some((_, Seen::Trouble(trouble))) => Some(trouble.what.clone()),
                 _ => None,
             }
         };
@@ -78,7 +93,7 @@ impl Run<'_> {
             let ran = seen.iter().filter(|(_, seen)| !matches!(seen, Seen::New)).map(|(other, _)| other);
             let member = |other: &HostName| Member {
                 name: other.to_string(),
-                votes: true,
+                votes: None,
                 trouble: trouble_of(other.as_str()),
             };
             let mut members: Vec<Member> = ran.map(member).collect();
@@ -98,7 +113,7 @@ impl Run<'_> {
             let trouble = unit_of(&node.name).and_then(|unit| node::trouble(Some(node), Some(unit), None));
             Member {
                 name: node.name.clone(),
-                votes: node.etcd.as_ref().is_none_or(|etcd| etcd.votes),
+                votes: node.etcd.as_ref().map(|etcd| etcd.votes),
                 trouble: trouble_of(&node.name)
                     .or_else(|| unwell.map(|etcd| format!("is not well in etcd: {}", etcd.message)))
                     .or_else(|| trouble.map(|trouble| format!("is not well: {trouble}"))),
@@ -136,22 +151,33 @@ fn see(session: &Session) -> Result<Seen> {
     if !ran(session)? {
         return Ok(Seen::New);
     }
-    let Some(unit) = host::k3s_unit(session)? else {
-        return Ok(Seen::Trouble("has no k3s unit".to_owned()));
-    };
+    let name = session.name();
+    let trouble = |what: String| Ok(Seen::Trouble(Trouble::of(name, what)));
+    let Some(unit) = host::k3s_unit(session)? else { return trouble("has no k3s unit".to_owned()) };
     if !unit.is_active() {
-        return Ok(Seen::Trouble(format!("is down: {} is {}", unit.id, unit.state())));
+        let what = format!("is down: {} {}", unit.id, unit.does());
+        return match unit.phase() {
+            // Nothing has to be mended where somebody stopped it.
+            Phase::Stopped | Phase::NotStarted => {
+                Ok(Seen::Trouble(Trouble { what, hint: format!("on {name}: {}", unit.remedy()) }))
+            }
+            _ => trouble(what),
+        };
     }
-    let found = finding::readyz_finding(session)?;
-    Ok(found.map_or(Seen::Well(unit), |finding| Seen::Trouble(format!("is not well: {}", finding.what))))
+    match finding::readyz_finding(session)? {
+        None => Ok(Seen::Well(unit)),
+        Some(finding) => trouble(format!("is not well: {}", finding.what)),
+    }
 }
 
 fn refusal(name: &HostName, seen: &[(HostName, Seen)], mut lines: Vec<String>) -> Failure {
     let first = lines.remove(0);
-    let down = seen.iter().find(|(_, seen)| matches!(seen, Seen::Trouble(_)));
-    let hint = down.map_or_else(
-        || format!("mend {} first", first.split(' ').next().unwrap_or_default()),
-        |(other, _)| format!("mend {other} first: cargo xtask deploy {other}"),
-    );
+    let down = seen.iter().find_map(|(_, seen)| match seen {
+        Seen::Trouble(trouble) => Some(trouble.hint.clone()),
+        _ => None,
+    });
+    let hint = down.unwrap_or_else(|| {
+        format!("mend {0} first: cargo xtask verify {0}", first.split(' ').next().unwrap_or_default())
+    });
     Failure::new(Kind::Verification, format!("{name} is not touched: {first}")).tail(&lines).hint(hint)
 }

@@ -14,7 +14,7 @@ use pipeline::{Outcome, Progress};
 use remote::ssh::Session;
 
 use super::build::short;
-use super::secret::{AGENT_SECRET, SERVER_SECRET};
+use super::secret::{AGENT_SECRET, SERVER_SECRET, log_in};
 use super::{Rotation, Run, changed, done, host, skipped};
 use crate::access;
 use crate::failure::{Failure, Kind, Result};
@@ -63,6 +63,7 @@ impl Run<'_> {
     /// K3s must not be restarted by the deploy that brings the new token, so its unit has to be the one that runs.
     pub(super) fn same_unit(&self, name: &HostName) -> Result<Outcome> {
         let session = self.session(name);
+        host::require_supported(&session)?;
         let unit = "etc/systemd/system/k3s.service";
         let (built, running) =
             (self.built(name).system, host::systems(&session)?.running.unwrap_or_default());
@@ -164,13 +165,20 @@ impl Run<'_> {
         }
     }
 
-    /// Restarts K3s on a server that does not take the new token yet.
+    /// Restarts K3s on a server that does not take the new token yet, and starts it where it is down. One that is up, or on its
+    /// way, and gives no clear answer is left alone: a second start with another agents' token may be one too many.
     pub(super) fn restart_with_token(&self, name: &HostName, of: Rotated) -> Result<Outcome> {
         let session = self.session(name);
-        if self.clear_answer(&session, of)? == Answer::Accepted {
-            return skipped("it takes the new token already");
+        let answer = self.clear_answer(&session, of)?;
+        let unit = host::k3s_unit(&session)?;
+        match answer {
+            Answer::Accepted => return skipped("it takes the new token already"),
+            Answer::Unclear(said) if unit.as_ref().is_some_and(|unit| !unit.is_at_rest()) => {
+                return Err(untold(name, &said));
+            }
+            Answer::Refused | Answer::Unclear(_) => {}
         }
-        let unit = host::k3s_unit(&session)?.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
+        let unit = unit.map_or_else(|| "k3s.service".to_owned(), |unit| unit.id);
         session.run_within(RESTART_TIMEOUT, ["systemctl", "restart", &unit]).map_err(|error| {
             Failure::from(error)
                 .of_kind(Kind::Activation)
@@ -189,25 +197,23 @@ impl Run<'_> {
             Answer::Accepted => done("it takes the new token"),
             Answer::Refused => Err(Failure::new(Kind::Verification, format!("{name} refuses the new token"))
                 .hint("cargo xtask token check".to_owned())),
-            Answer::Unclear(said) => Err(Failure::new(
-                Kind::Verification,
-                format!("{name} cannot be asked about its token: {said}"),
-            )
-            .hint(format!("cargo xtask verify {name}"))),
+            Answer::Unclear(said) => Err(untold(name, &said)),
         }
     }
 
-    /// The same, once K3s has started: one that is starting is not restarted, since a second start with another agents' token
-    /// may be one too many.
+    /// The same, once K3s has started: one that is starting is waited for.
     fn clear_answer(&self, session: &Session, of: Rotated) -> Result<Answer> {
         let start = Instant::now();
         loop {
-            match self.answer(session, of)? {
-                Answer::Unclear(_) if start.elapsed() < self.patience && !remote::interrupted() => {
-                    std::thread::sleep(POLL);
-                }
-                answer => return Ok(answer),
+            let answer = self.answer(session, of)?;
+            let may_change = || -> Result<bool> {
+                let in_time = start.elapsed() < self.patience && !remote::interrupted();
+                Ok(in_time && !host::k3s_unit(session)?.is_none_or(|unit| unit.is_at_rest()))
+            };
+            if !matches!(answer, Answer::Unclear(_)) || !may_change()? {
+                return Ok(answer);
             }
+            std::thread::sleep(POLL);
         }
     }
 
@@ -218,23 +224,21 @@ impl Run<'_> {
             Rotated::Agent if self.shares_agent_token() => (Account::Node, AGENT_SECRET),
             Rotated::Agent => (Account::Node, OWN_AGENT_TOKEN),
         };
-        match session.run(login::argv(account, None, Some(file))) {
-            Ok(output) => Ok(login::answer(account, &output.text())),
-            Err(error) if error.code().is_some() => {
-                Ok(Answer::Unclear(error.tail().last().cloned().unwrap_or_else(|| error.to_string())))
-            }
-            Err(error) => Err(error.into()),
-        }
+        log_in(session, account, None, file)
     }
 
-    /// Is there a server whose K3s was not restarted with the token that its file has?
+    /// Is there a server whose K3s was not restarted with the token that its file has? Then a rotation was begun. Where a server
+    /// does not say, it is not known, and another new token would be one too many.
     fn is_refused_somewhere(&self, of: Rotated) -> Result<bool> {
+        let mut unclear = None;
         for server in self.fleet.with_role(Role::Server) {
-            if self.answer(&self.session(&server.name), of)? == Answer::Refused {
-                return Ok(true);
+            match self.clear_answer(&self.session(&server.name), of)? {
+                Answer::Refused => return Ok(true),
+                Answer::Unclear(said) => unclear = unclear.or(Some(untold(&server.name, &said))),
+                Answer::Accepted => {}
             }
         }
-        Ok(false)
+        unclear.map_or(Ok(false), Err)
     }
 
     /// Several servers read the agents' token from a secret; one makes it by itself.
@@ -271,4 +275,11 @@ impl Run<'_> {
         }
         Ok(token)
     }
+}
+
+fn untold(name: &HostName, said: &str) -> Failure {
+    let message = format!("it cannot be told whether {name} takes the token that it has: {said}");
+    Failure::new(Kind::Verification, message).hint(format!(
+        "cargo xtask doctor {name}; then run it again: what is done already is seen to be done"
+    ))
 }

@@ -1,9 +1,11 @@
 //! A host's own copy of its token, in `/run/agenix`: is it what it should be, and did K3s read it since it changed?
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{HostName, Role};
+use k3s::login::{self, Account, Answer};
 use k3s::unit::Unit;
 use remote::ssh::Session;
 
@@ -18,6 +20,17 @@ pub(crate) const SERVER_SECRET: &str = "/run/agenix/k3s-server-token";
 
 /// systemd gives a unit 90 s to stop and as many to start.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A login with the token in a file of the host: on a server at that very server, on an agent at the server `at`.
+pub(crate) fn log_in(session: &Session, account: Account, at: Option<IpAddr>, file: &str) -> Result<Answer> {
+    match session.run(login::argv(account, at, Some(file))) {
+        Ok(output) => Ok(login::answer(account, &output.text())),
+        Err(error) if error.code().is_some() => {
+            Ok(Answer::Unclear(error.tail().last().cloned().unwrap_or_else(|| error.to_string())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// An agent's token, when it was written, and when its unit started.
 #[derive(Default)]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::faults::battery::link;
+use crate::each_k3s::{Rehearsal, each_k3s};
+use crate::faults::battery::{link, wait_for};
 use crate::support::{Answer, in_lab, on, xtask};
 use lab::Lab;
 
@@ -104,6 +105,63 @@ fn an_agents_tokens() {
         assert_eq!(hint, "on ocean: k3s kubectl -n kube-system delete secret maia.node-password.k3s");
         on(lab, "ocean", hint.split_once(": ").unwrap().1);
         is_well(lab);
+    });
+}
+
+each_k3s!(stopped_and_broken_are_told_apart);
+
+fn stopped_and_broken_are_told_apart(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        let drop_in = |text: &str| {
+            let folder = "/run/systemd/system/k3s.service.d";
+            let write =
+                format!("mkdir -p {folder} && printf '{text}' > {folder}/it.conf && systemctl daemon-reload");
+            on(lab, "maia", &write);
+        };
+        let stopped = || {
+            let found = finds(lab, &[], 7, &[("maia", "k3s-stopped")]);
+            assert_eq!(found[0]["hint"], "on maia: systemctl start k3s.service");
+            found[0]["evidence"][0].as_str().unwrap().to_owned()
+        };
+        // K3s ends as it likes, with exit code 0 or 1: in its first second it is 1.
+        on(lab, "maia", "systemctl stop k3s");
+        assert!(stopped().starts_with("k3s.service was stopped; to systemd it is "));
+        on(lab, "maia", "systemctl start k3s; sleep 0.3; systemctl stop k3s");
+        assert!(stopped().starts_with("k3s.service was stopped; to systemd it is "));
+        on(lab, "maia", "systemctl start k3s");
+        drop_in("[Service]\\nExecStop=/bin/kill -KILL $MAINPID\\n");
+        is_well(lab);
+        on(lab, "maia", "systemctl stop k3s");
+        assert_eq!(stopped(), "k3s.service was stopped; to systemd it is failed (failed, signal)");
+        let status = xtask(lab, &["status"]).expect(0).stdout;
+        assert!(status.contains("k3s.service was stopped: systemctl start k3s.service"), "{status}");
+        assert!(!status.contains("failed"), "{status}");
+
+        // The same result, and nobody stopped it.
+        let broken = "[Service]\\nExecStart=\\nExecStart=/bin/sh -c \"echo it went wrong; exit 1\"\\n";
+        drop_in(broken);
+        on(lab, "maia", "systemctl start k3s || true");
+        let found = finds(lab, &[], 7, &[("maia", "k3s-failed")]);
+        let evidence = found[0]["evidence"].to_string();
+        assert!(evidence.contains("auto-restart") && evidence.contains("it went wrong"), "{evidence}");
+        // Stopped while it waits to be started again, it is stopped.
+        on(lab, "maia", "systemctl stop k3s");
+        assert!(
+            stopped().starts_with("k3s.service was stopped; to systemd it is inactive (dead, exit-code)")
+        );
+        // Started too often, it stays as it is with the result of its last end.
+        drop_in(&format!(
+            "{broken}RestartSec=100ms\\n[Unit]\\nStartLimitIntervalSec=60\\nStartLimitBurst=3\\n"
+        ));
+        on(lab, "maia", "systemctl reset-failed k3s; systemctl start k3s || true");
+        wait_for("systemd gives up", 20, || on(lab, "maia", "systemctl is-active k3s || true") == "failed");
+        let found = finds(lab, &[], 7, &[("maia", "k3s-failed")]);
+        let evidence = found[0]["evidence"][0].as_str().unwrap();
+        assert_eq!(
+            evidence,
+            "k3s.service has failed, and is not started again; to systemd it is failed (failed, exit-code)"
+        );
     });
 }
 

@@ -54,6 +54,19 @@ fn every_test_that_the_security_model_names_is_there() {
 }
 
 #[test]
+fn the_oldest_k3s_is_that_of_the_code() {
+    let oldest = k3s::version::OLDEST.to_string();
+    let number = oldest.split('+').next().unwrap();
+    for document in ["docs/runbook.md", "docs/nixos-options.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(repository().join(document)).unwrap();
+        assert!(
+            text.contains(&format!("K3s {number}")) || text.contains(&format!("before {number}")),
+            "{document}"
+        );
+    }
+}
+
+#[test]
 fn every_promise_has_a_test() {
     let promises = include_str!("../../../docs/security.md").split("## From whom").nth(1).unwrap();
     let promises = promises.split("## What is not promised").next().unwrap();

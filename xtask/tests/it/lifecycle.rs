@@ -51,7 +51,7 @@ fn a_link_that_is_lost_during_an_activation_is_no_failure_of_it() {
         let old = on(lab, "maia", "readlink -f /nix/var/nix/profiles/system");
         // Ends every ssh session of the host, as a restart of the mesh would; the activation goes on without them.
         let cut = "systemd.services.cut = { wantedBy = [ \"multi-user.target\" ]; serviceConfig = { \
-                   Type = \"oneshot\"; ExecStart = \"/usr/bin/pkill -f '^sshd: root'\"; \
+                   Type = \"oneshot\"; ExecStart = \"/usr/bin/pkill -f '^sshd(-session)?: root'\"; \
                    ExecStartPost = \"/usr/bin/sleep 2\"; }; };";
         configure(lab, "maia", cut);
         let answer = xtask(lab, &["deploy", "maia", "-v"]).expect(0);

@@ -8,13 +8,23 @@ use std::fs;
 use std::path::Path;
 
 use expect_test::expect;
-use lab::Lab;
+use lab::{Lab, Options};
 
-use crate::support::{Clone, enter_lab, on, run, run_at_terminal, xtask};
+use crate::support::{Clone, enter_lab, enter_lab_with, on, run, run_at_terminal, xtask};
 
 /// A machine of which neither fleet.toml nor the cluster knows: the lab made it for a table that is taken out of the
 /// deployer's copy.
 pub(crate) fn in_lab_with_a_new_machine(test: &str, name: &str, body: impl FnOnce(&Lab)) {
+    in_lab_with_a_new_machine_of(&Options::default(), test, name, body);
+}
+
+/// The same with machines of another kind.
+pub(crate) fn in_lab_with_a_new_machine_of(
+    options: &Options,
+    test: &str,
+    name: &str,
+    body: impl FnOnce(&Lab),
+) {
     let clone = || {
         let clone = Clone::in_namespace();
         let table = format!("\n[hosts.{name}]\nrole = \"agent\"\nnode_ip = \"100.64.0.7\"\n");
@@ -22,7 +32,7 @@ pub(crate) fn in_lab_with_a_new_machine(test: &str, name: &str, body: impl FnOnc
         fs::write(&file, format!("{}{table}", fs::read_to_string(&file).unwrap())).unwrap();
         clone
     };
-    enter_lab(test, clone, |lab| {
+    enter_lab_with(options, test, clone, |lab| {
         let file = lab.deployer().repository().join("hosts/fleet.toml");
         let text = fs::read_to_string(&file).unwrap();
         let at = text.find(&format!("\n[hosts.{name}]")).unwrap();
@@ -43,7 +53,7 @@ pub(crate) fn commit(lab: &Lab) {
     git(lab, &["commit", "--quiet", "--message=as it is"]);
 }
 
-fn node_names(lab: &Lab) -> Vec<String> {
+pub(crate) fn node_names(lab: &Lab) -> Vec<String> {
     let list = on(lab, "ocean", "k3s kubectl get nodes --no-headers");
     let ready = list.lines().filter(|line| line.contains(" Ready "));
     ready.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()

@@ -45,7 +45,10 @@ fn the_cluster_on_one_screen() {
         let ocean = row(lab, 0, "ocean");
         assert!(ocean.starts_with("! ocean ") && ocean.contains("1 failed unit: broken.service"), "{ocean}");
         assert!(ocean.contains("what runs is not the boot default"), "{ocean}");
-        assert_eq!(row(lab, 0, "maia"), "✗ maia agent cordoned v1.35.1+k3s1 1, its token is not ocean's");
+        assert_eq!(
+            row(lab, 0, "maia"),
+            "! maia agent cordoned v1.35.1+k3s1 1, it has joined, and a first join would be refused: its token is not ocean's"
+        );
 
         nodes_and_secrets_that_nobody_knows_of(lab);
         a_host_that_is_away_stops_nobody(lab);

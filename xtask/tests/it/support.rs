@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use expect_test::Expect;
-use lab::Lab;
+use lab::{Lab, Options};
 
 use crate::events;
 
@@ -26,8 +26,18 @@ pub(crate) fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
 
 /// The same with another repository, made in the lab's namespaces.
 pub(crate) fn enter_lab<R: AsRef<Path>>(test: &str, repository: impl FnOnce() -> R, body: impl FnOnce(&Lab)) {
+    enter_lab_with(&Options::default(), test, repository, body);
+}
+
+/// The same with machines of another kind.
+pub(crate) fn enter_lab_with<R: AsRef<Path>>(
+    options: &Options,
+    test: &str,
+    repository: impl FnOnce() -> R,
+    body: impl FnOnce(&Lab),
+) {
     if lab::is_inside() {
-        let lab = Lab::boot(repository().as_ref(), Path::new(XTASK), &lab::Options::default(), &|_| {});
+        let lab = Lab::boot(repository().as_ref(), Path::new(XTASK), options, &|_| {});
         return body(&lab.unwrap_or_else(|error| panic!("{error}")));
     }
     let program = std::env::current_exe().expect("a test has a program");

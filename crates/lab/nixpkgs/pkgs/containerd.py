@@ -23,7 +23,7 @@ def main() -> int:
         return 0
     if arguments[-2:] == ["config", "dump"]:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: end())
     os.makedirs(os.path.dirname(SOCKET), exist_ok=True)
     folder = conf_dir(arguments)
     if folder:
@@ -60,6 +60,12 @@ def sees_network(folder: str, watched: int) -> bool:
         return os.path.samestat(os.fstat(watched), os.stat(folder)) and bool(os.listdir(folder))
     except OSError:
         return False
+
+
+def end() -> None:
+    """The real one takes its socket along."""
+    os.unlink(SOCKET)
+    sys.exit(0)
 
 
 def notify(message: bytes) -> None:

@@ -93,6 +93,8 @@ let
 
   # As nixpkgs names them: one attribute a minor version, k3s the newest.
   standIns = rec {
+    # Older than what `cargo xtask` supports.
+    k3s_1_21 = k3sPackage "1.21.3+k3s1";
     k3s_1_33 = k3sPackage "1.33.5+k3s1";
     k3s_1_34 = k3sPackage "1.34.2+k3s1";
     k3s_1_35 = k3sPackage "1.35.1+k3s1";

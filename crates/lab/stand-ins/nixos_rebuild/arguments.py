@@ -18,7 +18,7 @@ REEXECUTED = ("switch", "boot", "test")
 
 DESCRIPTION = """\
 STAND-IN for nixos-rebuild, for the rehearsal lab only. It takes the real one's arguments and does with Debian's
-Nix 2.8 what the real one does: same commands, same order, same exit codes, one line on stdout."""
+Nix what the real one does: same commands, same order, same exit codes, one line on stdout."""
 
 EPILOG = """\
 environment: NIX_SSHOPTS (before its own ssh options), NIX_SUDOOPTS, LOCALE_ARCHIVE and NIXOS_NO_CHECK (passed on to a

@@ -13,6 +13,7 @@ from .processes import Failed, Host, Processes
 NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 TOPLEVEL = "config.system.build.toplevel"
 SUCCESSOR = "config.system.build.nixos-rebuild"
+WITH_OUTPUTS = (2, 13)
 DEFAULT_FLAKE = Path("/etc/nixos/flake.nix")
 REFERENCE = re.compile(r'(?P<path>[^#]*)#?(?P<name>[^#"]*)')
 
@@ -92,7 +93,15 @@ def build_there(processes: Processes, request: Request, flake: Flake, no_link: b
     derivation = processes.capture(None, evaluate)
     copy_closure(processes, request, derivation, source=None, destination=builder)
     flags = request.nix.remote_build(no_link, request.action == "dry-build")
-    return output_path(processes.capture(builder, [*NIX, "build", derivation, "--json", *flags]))
+    # Without the outputs' names a newer Nix means the derivation itself, and Nix 2.8 knows no such names.
+    what = derivation if nix_version(processes) < WITH_OUTPUTS else f"{derivation}^*"
+    return output_path(processes.capture(builder, [*NIX, "build", what, "--json", *flags]))
+
+
+def nix_version(processes: Processes) -> tuple[int, ...]:
+    """That of this machine, which is the hosts' in the lab."""
+    match = re.search(r"(\d+)\.(\d+)", processes.capture(None, ["nix", "--version"]))
+    return tuple(map(int, match.groups())) if match else WITH_OUTPUTS
 
 
 def build_classic(processes: Processes, request: Request, attribute: str, no_link: bool) -> str:
@@ -107,7 +116,7 @@ def output_path(text: str) -> str:
         [built] = json.loads(text)
         return str(built["outputs"]["out"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Failed(f"nix build named no output path; this stand-in is made for Nix 2.8. It said: {text}") from error
+        raise Failed(f"nix build named no output path; this stand-in knows Nix 2.8 to 2.26. It said: {text}") from error
 
 
 def copy_closure(

@@ -45,6 +45,7 @@ ANSWERS = f"""\
 answer() {{
   case "$all" in
     *" eval "*) printf '%s' {DRV} ;;
+    "nix --version") echo "nix (Nix) 2.8.0" ;;
     *" build "*) echo '[{{"drvPath":"{DRV}","outputs":{{"out":"{P}"}}}}]' ;;
     nix-build*) echo {P} ;;
     *" uname -n") echo ocean ;;
@@ -226,9 +227,18 @@ class Building(Case):
             [
                 [*NIX, "eval", "--raw", f"{ATTRIBUTE}.drvPath", "--override-input", "n", "path:/n"],
                 ["nix-copy-closure", "--to", "root@ocean", DRV],
+                ["nix", "--version"],
                 there("root@ocean", *build, given=given),
             ],
         )
+
+    def test_a_newer_nix_is_told_the_outputs(self) -> None:
+        self.answer_first('"nix --version"', "echo 'nix (Nix) 2.26.3'")
+        words = ["--build-host", "root@ocean", "--target-host", "root@ocean"]
+        outcome = self.run_it("build", "--flake", "/conf#ocean", *words)
+        self.assertEqual(outcome.stdout, f"{P}\n")
+        build = ["nix", "--extra-experimental-features", "'nix-command flakes'", "build", f"'{DRV}^*'", "--json"]
+        self.assertEqual(outcome.calls[-1], there("root@ocean", *build))
 
     def test_elsewhere_travels_through_this_machine(self) -> None:
         words = ["--build-host", "root@maia", "--target-host", "root@ocean"]
@@ -276,7 +286,7 @@ class Building(Case):
         self.answer_first('*" build "*', "echo '[{}]'")
         outcome = self.run_it("build", "--flake", "/conf#ocean")
         self.assertEqual(outcome.code, 1)
-        self.assertIn("this stand-in is made for Nix 2.8", outcome.stderr)
+        self.assertIn("this stand-in knows Nix 2.8", outcome.stderr)
 
 
 class Activating(Case):

@@ -45,7 +45,7 @@ impl Survey<'_> {
     }
 
     /// What the first server said, if it could be asked.
-    fn first(&self) -> Option<&Seen> {
+    pub(super) fn first(&self) -> Option<&Seen> {
         self.all().find(|looked| Some(&looked.host.name) == self.first.as_ref())?.seen.as_ref().ok()
     }
 

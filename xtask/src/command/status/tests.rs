@@ -102,7 +102,9 @@ fn trouble_is_told_within_80_columns() {
                                                              laptop, process 4711, since
                                                              2026-01-02T03:04:05Z
         ✗ luna   agent   none      –             –           unreachable
-        ✗ maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     its token is not ocean's
+        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     it has joined, and a first
+                                                             join would be refused: its
+                                                             token is not ocean's
                                                              reboot due: another system
                                                              is the boot default
                                                              2 failed units:
@@ -131,7 +133,7 @@ fn without_a_terminal_a_host_is_a_line() {
           host   role    node      k3s           generation
         ! ocean  server  Ready     v1.34.2+k3s1  12, 2 h     reboot due: another kernel; rollback timer armed; being deployed by ncrmro on laptop, process 4711, since 2026-01-02T03:04:05Z
         ✗ luna   agent   none      –             –           unreachable
-        ✗ maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     its token is not ocean's; reboot due: another system is the boot default; 2 failed units: frobnicate.service x.mount; client-kubelet.crt ends in 30 d; a restart of k3s renews it
+        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     it has joined, and a first join would be refused: its token is not ocean's; reboot due: another system is the boot default; 2 failed units: frobnicate.service x.mount; client-kubelet.crt ends in 30 d; a restart of k3s renews it
         ✓ attic  –       –         –             12, 2 h     well
 
         ✗ luna  luna does not answer: luna.mercury: Connection timed out
@@ -188,6 +190,52 @@ fn nothing_is_said_of_nodes_that_nobody_could_ask_for() {
 }
 
 #[test]
+fn stopped_is_told_from_broken_and_too_old_from_both() {
+    let unit = |state: &str| {
+        let text = format!(
+            "Id=k3s.service\nLoadState=loaded\nRestart=always\nRestartUSec=5s\n{state}\nExecMainExitTimestampMonotonic=9\n\
+             StateChangeTimestampMonotonic=10\n"
+        );
+        k3s::unit::parse(&text)
+    };
+    let failed = vec!["k3s.service".to_owned()];
+    let say = |host: &str| {
+        let well = all_well(host);
+        Ok(match host {
+            // Told to stop, it ended with exit code 1.
+            "maia" => Seen {
+                unit: unit("ActiveState=failed\nSubState=failed\nResult=exit-code"),
+                failed: failed.clone(),
+                ..well
+            },
+            "luna" => Seen {
+                unit: unit("ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nNRestarts=7"),
+                ..well
+            },
+            // Without a file for agents' token; theirs are right.
+            "ocean" => Seen { version: Some("v1.21.3+k3s1".to_owned()), token: None, ..well },
+            _ => well,
+        })
+    };
+    expect![[r#"
+        mercury  4 of 4 hosts reached, 2 of 3 nodes Ready
+
+          host   role    node      k3s           generation
+        ✗ ocean  server  Ready     v1.34.2+k3s1  12, 2 h     K3s 1.21.3+k3s1 is too old: cargo xtask supports 1.28.4+k3s1 and newer
+        ✗ luna   agent   none      –             12, 2 h     k3s.service ends by itself and was started again 7 times: journalctl -u k3s.service
+        ✗ maia   agent   cordoned  v1.34.2+k3s1  12, 2 h     k3s.service was stopped: systemctl start k3s.service
+        ✓ attic  –       –         –             12, 2 h     well
+
+        ✗ vega  a node of the cluster that is no host of hosts/fleet.toml
+                hint: if it is gone for good, on ocean: k3s kubectl delete node vega
+        ✗ luna  the cluster has no node of its name
+                hint: cargo xtask verify luna
+        ✗ secrets/a-name-that-is-long.age  its readers are not those of secrets.nix: also for vega
+                                           hint: cargo xtask secrets rekey
+    "#]].assert_eq(&drawn(None, say));
+}
+
+#[test]
 fn notes_stand_below_where_there_is_no_room_beside() {
     expect![[r#"
         mercury  3 of 4 hosts reached, 2 of 3 nodes Ready
@@ -200,8 +248,9 @@ fn notes_stand_below_where_there_is_no_room_beside() {
             4711, since 2026-01-02T03:04:05Z
         ✗ luna   agent   none      –             –
             unreachable
-        ✗ maia   agent   cordoned  v1.34.2+k3s1  12, 2 h
-            its token is not ocean's
+        ! maia   agent   cordoned  v1.34.2+k3s1  12, 2 h
+            it has joined, and a first join would be
+            refused: its token is not ocean's
             reboot due: another system is the boot default
             2 failed units: frobnicate.service x.mount
             client-kubelet.crt ends in 30 d; a restart of

@@ -1,9 +1,12 @@
 //! From what was seen to what is told: a row a host, and remarks on what is no host's own. Pure.
 
 use fleet::{Fleet, Host, Role};
+use k3s::Version;
 use k3s::certificate::{self, Status};
+use k3s::login::JOINED;
 use k3s::node::{Node, Trouble};
-use k3s::unit::Unit;
+use k3s::unit::{CANDIDATES, Unit};
+use k3s::version::OLDEST;
 
 use super::drift::Drift;
 use super::survey::{Looked, Survey};
@@ -67,7 +70,7 @@ pub(super) fn row(looked: &Looked<'_>, survey: &Survey<'_>) -> Row {
     let seen = looked.seen.as_ref();
     let node = survey.nodes().map(|nodes| nodes.iter().find(|node| node.name == host.name.as_str()));
     let mut notes = match seen {
-        Ok(seen) => notes(host, seen, survey),
+        Ok(seen) => notes(host, seen, survey, node.flatten()),
         Err(failure) if failure.kind == Kind::Unreachable => bad("unreachable"),
         Err(_) => bad("could not be asked"),
     };
@@ -123,13 +126,17 @@ fn generation(seen: &Seen) -> String {
     seen.generation().map_or("none".to_owned(), |one| format!("{}, {}", one.number, age(one.made)))
 }
 
-fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>) -> Vec<Told> {
+fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>, node: Option<&Node>) -> Vec<Told> {
     let mut notes: Vec<Told> = Vec::new();
+    let too_old = too_old(seen).filter(|_| host.role.is_some());
+    notes.extend(too_old.map(|version| {
+        (Level::Bad, format!("K3s {version} is too old: cargo xtask supports {OLDEST} and newer"))
+    }));
     if host.role.is_some() {
         match &seen.unit {
             None => notes.extend(bad("it has no k3s unit")),
             Some(unit) if !unit.is_active() => {
-                notes.extend(bad(&format!("{} is {}", unit.id, unit.state())));
+                notes.extend(bad(&format!("{} {}: {}", unit.id, unit.does(), unit.remedy())));
             }
             Some(_) => {}
         }
@@ -137,20 +144,24 @@ fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>) -> Vec<Told> {
     if matches!(seen.nodes, Some(Err(_))) {
         notes.extend(bad("its API server does not answer"));
     }
-    if host.role == Some(Role::Agent) {
-        notes.extend(token(seen, survey).map(|text| (Level::Bad, text)));
+    if host.role == Some(Role::Agent) && too_old.is_none() {
+        let is_well = k3s::node::trouble(node, seen.unit.as_ref(), None).is_none();
+        notes.extend(token(seen, survey).map(|text| match is_well {
+            true => (Level::Notice, format!("it {JOINED}: {text}")),
+            false => (Level::Bad, text),
+        }));
     }
     notes.extend(system(seen).map(|text| (Level::Notice, text.to_owned())));
     if seen.rollback {
         notes.push((Level::Notice, "rollback timer armed".to_owned()));
     }
     notes.extend(seen.holder.as_ref().map(|holder| (Level::Notice, format!("being deployed by {holder}"))));
-    if !seen.failed.is_empty() {
-        let units = if seen.failed.len() == 1 { "unit" } else { "units" };
-        notes.push((
-            Level::Notice,
-            format!("{} failed {units}: {}", seen.failed.len(), seen.failed.join(" ")),
-        ));
+    // How K3s is stands there already, and systemd calls failed also what was stopped.
+    let failed: Vec<&str> =
+        seen.failed.iter().map(String::as_str).filter(|unit| !CANDIDATES.contains(unit)).collect();
+    if !failed.is_empty() {
+        let units = if failed.len() == 1 { "unit" } else { "units" };
+        notes.push((Level::Notice, format!("{} failed {units}: {}", failed.len(), failed.join(" "))));
     }
     if host.role.is_some() {
         notes.extend(certificate(seen));
@@ -158,9 +169,17 @@ fn notes(host: &Host, seen: &Seen, survey: &Survey<'_>) -> Vec<Told> {
     notes
 }
 
+fn too_old(seen: &Seen) -> Option<Version> {
+    seen.version.as_deref().and_then(Version::parse).filter(|version| version.is_too_old())
+}
+
 /// Does the agent hold what the first server hands out? `None`: it does, or nobody knows.
 fn token(seen: &Seen, survey: &Survey<'_>) -> Option<String> {
     let (server, theirs) = survey.server_token()?;
+    // Old ones write no agent token, which says nothing about anybody's.
+    if survey.first().is_some_and(|first| too_old(first).is_some()) {
+        return None;
+    }
     match (&theirs, &seen.token) {
         (None, _) => Some(format!("{server} has no agent token")),
         (Some(_), None) => Some("it has no token".to_owned()),

@@ -5,7 +5,10 @@
 use agenix::secrecy::ExposeSecret;
 use fleet::{Host, HostName, Role};
 use k3s::Token;
-use k3s::login::{self, Account, Answer};
+use k3s::login::{Account, Answer, JOINED};
+use k3s::node::{self, Node};
+use k3s::unit::Unit;
+use k3s::version::{self, Refusal};
 use remote::ssh::Session;
 
 use super::{Context, path};
@@ -13,10 +16,17 @@ use crate::cli::{Global, Hosts, TokenOf};
 use crate::command::named_or_cluster;
 use crate::events::{self, Event, would};
 use crate::failure::{Failure, Kind, Result};
-use crate::run::{AGENT_SECRET, SERVER_SECRET, digest};
+use crate::run::{AGENT_SECRET, SERVER_SECRET, digest, k3s_unit, k3s_version, log_in, nodes};
 
 /// What a host says about its token.
-struct Seen {
+enum Seen {
+    /// Its K3s may have neither the files nor the answers that tell of a token.
+    TooOld(Refusal),
+    Token(Held),
+}
+
+/// The token that a host has.
+struct Held {
     /// Has its file the secret's token? Nothing where the secret does not exist.
     same: Option<bool>,
     /// Is there a token in the file?
@@ -24,6 +34,8 @@ struct Seen {
     login: Answer,
     /// A server whose agents' token is its own.
     shares: bool,
+    /// Of an agent that is refused, by which its node is judged.
+    unit: Option<Unit>,
 }
 
 /// What is wrong, and what to do.
@@ -54,16 +66,27 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
         return Ok(());
     }
     let salt = agenix::random_hex(32)?;
-    let answers = context.asker(global)?.each(&hosts, |host, session| {
+    let asker = context.asker(global)?;
+    let answers = asker.each(&hosts, |host, session| {
         let secret = if host.role == Some(Role::Server) { &secrets.0 } else { &secrets.1 };
         look(host, session, secret.as_ref(), &salt, server)
     });
+    // Only the server knows which agents have joined, and only of one that it refuses does that matter.
+    let is_refused = |host: &Host, seen: &Result<Seen>| {
+        let login = matches!(seen, Ok(Seen::Token(Held { login: Answer::Refused, .. })));
+        host.role == Some(Role::Agent) && login
+    };
+    let some_refused = hosts.iter().zip(&answers).any(|(host, seen)| is_refused(host, seen));
+    let nodes = some_refused.then(|| nodes(&asker.session(server).ok()?).ok()).flatten();
     let mut unreachable = None;
     for (host, answer) in hosts.iter().zip(answers) {
         match answer {
-            Ok(seen) => {
-                let found = about_host(host, &seen, server);
-                tell(global, host, &seen, found.is_empty());
+            Ok(Seen::TooOld(Refusal { what, hint })) => {
+                findings.push(Finding { host: Some(host.name.clone()), what, hint });
+            }
+            Ok(Seen::Token(held)) => {
+                let found = about_host(host, &held, server, nodes.as_deref());
+                tell(global, host, &held, found.is_empty());
                 findings.extend(found);
             }
             Err(failure) => {
@@ -86,23 +109,26 @@ fn look(
     salt: &agenix::secrecy::SecretString,
     server: &Host,
 ) -> Result<Seen> {
+    if let Some(too_old) = k3s_version(session)?.and_then(|runs| version::unsupported("it", runs)) {
+        return Ok(Seen::TooOld(too_old));
+    }
     let is_server = host.role == Some(Role::Server);
     let (file, account) =
         if is_server { (SERVER_SECRET, Account::Server) } else { (AGENT_SECRET, Account::Node) };
     let on_host = digest(session, file, salt)?;
     let here = secret.map(|token| token.digest(salt.expose_secret()));
     let at = if is_server { None } else { server.node_ip };
-    let asked = session.run(login::argv(account, at, Some(file)));
-    let login = match asked {
-        Ok(output) => login::answer(account, &output.text()),
-        Err(error) if error.code().is_some() => {
-            Answer::Unclear(error.tail().last().cloned().unwrap_or_else(|| error.to_string()))
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let shares = is_server && session.run(["test", "-L", k3s::AGENT_TOKEN]).is_ok();
+    let login = log_in(session, account, at, file)?;
+    let shares = is_server
+        && match session.run(["test", "-L", k3s::AGENT_TOKEN]) {
+            Ok(_) => true,
+            Err(error) if error.code().is_some() => false,
+            Err(error) => return Err(error.into()),
+        };
     let same = here.map(|here| on_host.as_ref() == Some(&here));
-    Ok(Seen { same, there: on_host.is_some(), login, shares })
+    let is_refused = !is_server && login == Answer::Refused;
+    let unit = if is_refused { k3s_unit(session)? } else { None };
+    Ok(Seen::Token(Held { same, there: on_host.is_some(), login, shares, unit }))
 }
 
 /// What the secrets alone tell.
@@ -125,8 +151,8 @@ fn about_secrets((server, agent): &(Option<Token>, Option<Token>)) -> Vec<Findin
     findings
 }
 
-/// Pure: what is wrong with one host, the cause and not its consequences.
-fn about_host(host: &Host, seen: &Seen, server: &Host) -> Vec<Finding> {
+/// Pure: what is wrong with one host, the cause and not its consequences. `nodes` are the cluster's, where the server tells.
+fn about_host(host: &Host, seen: &Held, server: &Host, nodes: Option<&[Node]>) -> Vec<Finding> {
     let name = &host.name;
     let of = if host.role == Some(Role::Server) { TokenOf::Server } else { TokenOf::Agent };
     let mut findings = Vec::new();
@@ -159,16 +185,28 @@ fn about_host(host: &Host, seen: &Seen, server: &Host) -> Vec<Finding> {
             "cargo xtask token rotate --server, or put the old secret back".to_owned(),
         ),
         (Answer::Refused, TokenOf::Agent) => {
-            found(format!("{} refuses its token", server.name), format!("cargo xtask deploy {name}"));
+            let node = nodes.map(|nodes| nodes.iter().find(|node| node.name == name.as_str()));
+            let is_well = |node| node::trouble(node, seen.unit.as_ref(), None).is_none();
+            let refused = format!("{} refuses its token", server.name);
+            let what = match node {
+                Some(node) if is_well(node) => format!("it {JOINED}: {refused}"),
+                Some(_) => refused,
+                None => format!("{refused}; whether it has joined cannot be told"),
+            };
+            found(what, format!("cargo xtask deploy {name}"));
         }
-        (Answer::Unclear(said), _) => {
-            found(format!("its token could not be tried: {said}"), "cargo xtask doctor".to_owned());
+        (Answer::Unclear(said), of) => {
+            let taker = if of == TokenOf::Server { "its K3s" } else { server.name.as_str() };
+            found(
+                format!("it cannot be told whether {taker} takes its token: {said}"),
+                format!("cargo xtask doctor {name}"),
+            );
         }
     }
     findings
 }
 
-fn tell(global: &Global, host: &Host, seen: &Seen, well: bool) {
+fn tell(global: &Global, host: &Host, seen: &Held, well: bool) {
     if global.json {
         let login = match &seen.login {
             Answer::Accepted => "accepted",

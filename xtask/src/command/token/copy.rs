@@ -9,6 +9,7 @@ use crate::command::deploy::{asked, execute};
 use crate::events::would;
 use crate::failure::{Failure, Kind, Result};
 use crate::playbook::Aim;
+use crate::run::require_supported;
 use crate::tokens::{names, require_nodes};
 
 /// The servers' own token, in its full form: with the CA's hash, by which a server that joins knows the cluster.
@@ -20,6 +21,7 @@ pub(super) fn pull(global: &Global, context: &Context) -> Result<()> {
         return Ok(());
     }
     let session = context.asker(global)?.session(server)?;
+    require_supported(&session)?;
     let token = token_at(&session, k3s::SERVER_TOKEN, "the server token")?;
     replace(global, context, TokenOf::Server, &token, server)
 }
@@ -46,6 +48,7 @@ pub(super) fn sync(global: &Global, context: &Context, args: &TokenSync) -> Resu
         );
     }
     let session = context.asker(global)?.session(server)?;
+    require_supported(&session)?;
     let token = token_at(&session, k3s::AGENT_TOKEN, "the agent token")?;
     require_nodes(server.name.as_str(), &token)?;
     replace(global, context, TokenOf::Agent, &token, server)?;

@@ -151,9 +151,9 @@ fn nobody_is_touched_while_one_is_down(lab: &Lab) {
     let answer = xtask(lab, &["deploy", "ocean", "atoll"]).expect(7);
     let from = answer.stderr.find("error:").unwrap();
     expect![[r#"
-        error: ocean is not touched: reef is down: k3s.service is inactive (dead)
+        error: ocean is not touched: reef is down: k3s.service was stopped
           │ 1 of 3 voting members would remain, 2 are needed
-        hint: mend reef first: cargo xtask deploy reef
+        hint: on reef: systemctl start k3s.service
     "#]]
     .assert_eq(answer.stderr[from..].split("\nto go on").next().unwrap());
     xtask(lab, &["rollback", "atoll", "--yes"]).expect(7).says("atoll is not touched: reef is down");

@@ -4,7 +4,14 @@ use lab::Lab;
 
 use super::battery::{Expected, battery, meanwhile, send, wait_for};
 use super::interrupt::left;
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::support::{Answer, configure, on, try_on, xtask};
+
+each_k3s!(
+    what_an_activation_breaks_does_not_stay,
+    a_host_that_cannot_be_reached_any_more_goes_back_by_itself,
+    what_breaks_the_server_leaves_its_agents_alone
+);
 
 /// A unit of this name that runs a command once, and stays.
 fn unit(name: &str, command: &str, more: &str) -> String {
@@ -27,9 +34,8 @@ fn back(says: &str, code: i32) -> Expected<'_> {
 
 const BACK: &str = "note: rolled back: maia runs ";
 
-#[test]
-fn what_an_activation_breaks_does_not_stay() {
-    battery("faults::activation::what_an_activation_breaks_does_not_stay", &[], |battery| {
+fn what_an_activation_breaks_does_not_stay(rehearsal: &Rehearsal) {
+    battery(rehearsal, &[], |battery| {
         let lab = battery.lab;
         battery.fault("a new unit fails", &back(BACK, 7), |lab| {
             configure(lab, "maia", &unit("trouble", "/bin/false", ""));
@@ -76,70 +82,64 @@ fn what_an_activation_breaks_does_not_stay() {
     });
 }
 
-#[test]
-fn a_host_that_cannot_be_reached_any_more_goes_back_by_itself() {
-    battery(
-        "faults::activation::a_host_that_cannot_be_reached_any_more_goes_back_by_itself",
-        &[],
-        |battery| {
-            let lab = battery.lab;
-            let times = ["--gate-timeout", "1", "--activation-timeout", "5"];
-            let deploy = |lab: &Lab| xtask(lab, &[&["deploy", "maia", "-v"][..], &times].concat());
-            // Down while it runs; going back stops it.
-            battery.fault("the activation cuts the network", &back(BACK, 6), |lab| {
-                let up = "ExecStop = \"/usr/sbin/ip link set tailscale0 up\";";
-                configure(lab, "maia", &unit("cut", "/usr/sbin/ip link set tailscale0 down", up));
-                deploy(lab)
-            });
-            battery.fault("the activation stops sshd", &back(BACK, 6), |lab| {
-                let up = "ExecStop = \"/usr/bin/systemctl start --no-block sshd.service\";";
-                configure(
-                    lab,
-                    "maia",
-                    &unit(
-                        "deaf",
-                        "/usr/bin/pkill sshd",
-                        &format!("ExecStartPre = \"/usr/bin/systemctl stop sshd.service\"; {up}"),
-                    ),
-                );
-                deploy(lab)
-            });
-            let rebooted = Expected { outcome: "it boots its boot default, the old system", ..back(BACK, 6) };
-            battery.fault("the host reboots during the activation", &rebooted, |lab| {
-                configure(lab, "maia", &unit("slow", "/usr/bin/sleep 30", ""));
-                during_activation(lab, &[], || drop(try_on(lab, "maia", "systemctl reboot --force")))
-            });
-            wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
-            let interrupted = Expected { outcome: "finished, then rolled back", ..back(BACK, 130) };
-            battery.fault("ctrl-C during the activation", &interrupted, |lab| {
-                configure(lab, "maia", &unit("slow", "/usr/bin/sleep 3", ""));
-                during_activation(lab, &[], || send(lab, "INT"))
-            });
-            assert_settled(lab, "maia");
-            let twice = Expected { outcome: "the host's timer takes it back", ..back("deploy maia: ", 130) };
-            battery.fault("ctrl-C twice during the activation", &twice, |lab| {
-                configure(lab, "maia", &unit("slow", "/usr/bin/sleep 8", ""));
-                let before = battery.systems("maia");
-                let answer =
-                    during_activation(lab, &["--activation-timeout", "4", "--gate-timeout", "2"], || {
-                        send(lab, "INT");
-                        std::thread::sleep(std::time::Duration::from_millis(1500));
-                        send(lab, "INT");
-                    });
-                wait_for("nothing of the deployer is left", 15, || left(0).is_empty());
-                wait_for("it goes back by itself", 40, || {
-                    battery.systems("maia") == before && is_settled(lab, "maia")
+fn a_host_that_cannot_be_reached_any_more_goes_back_by_itself(rehearsal: &Rehearsal) {
+    battery(rehearsal, &[], |battery| {
+        let lab = battery.lab;
+        let times = ["--gate-timeout", "1", "--activation-timeout", "5"];
+        let deploy = |lab: &Lab| xtask(lab, &[&["deploy", "maia", "-v"][..], &times].concat());
+        // Down while it runs; going back stops it.
+        battery.fault("the activation cuts the network", &back(BACK, 6), |lab| {
+            let up = "ExecStop = \"/usr/sbin/ip link set tailscale0 up\";";
+            configure(lab, "maia", &unit("cut", "/usr/sbin/ip link set tailscale0 down", up));
+            deploy(lab)
+        });
+        battery.fault("the activation stops sshd", &back(BACK, 6), |lab| {
+            let up = "ExecStop = \"/usr/bin/systemctl start --no-block sshd.service\";";
+            configure(
+                lab,
+                "maia",
+                &unit(
+                    "deaf",
+                    "/usr/bin/pkill sshd",
+                    &format!("ExecStartPre = \"/usr/bin/systemctl stop sshd.service\"; {up}"),
+                ),
+            );
+            deploy(lab)
+        });
+        let rebooted = Expected { outcome: "it boots its boot default, the old system", ..back(BACK, 6) };
+        battery.fault("the host reboots during the activation", &rebooted, |lab| {
+            configure(lab, "maia", &unit("slow", "/usr/bin/sleep 30", ""));
+            during_activation(lab, &[], || drop(try_on(lab, "maia", "systemctl reboot --force")))
+        });
+        wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
+        let interrupted = Expected { outcome: "finished, then rolled back", ..back(BACK, 130) };
+        battery.fault("ctrl-C during the activation", &interrupted, |lab| {
+            configure(lab, "maia", &unit("slow", "/usr/bin/sleep 3", ""));
+            during_activation(lab, &[], || send(lab, "INT"))
+        });
+        assert_settled(lab, "maia");
+        let twice = Expected { outcome: "the host's timer takes it back", ..back("deploy maia: ", 130) };
+        battery.fault("ctrl-C twice during the activation", &twice, |lab| {
+            configure(lab, "maia", &unit("slow", "/usr/bin/sleep 8", ""));
+            let before = battery.systems("maia");
+            let answer =
+                during_activation(lab, &["--activation-timeout", "4", "--gate-timeout", "2"], || {
+                    send(lab, "INT");
+                    std::thread::sleep(std::time::Duration::from_millis(1500));
+                    send(lab, "INT");
                 });
-                answer
+            wait_for("nothing of the deployer is left", 15, || left(0).is_empty());
+            wait_for("it goes back by itself", 40, || {
+                battery.systems("maia") == before && is_settled(lab, "maia")
             });
-            wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
-        },
-    );
+            answer
+        });
+        wait_for("verify is content", 30, || xtask(lab, &["verify"]).code == 0);
+    });
 }
 
-#[test]
-fn what_breaks_the_server_leaves_its_agents_alone() {
-    battery("faults::activation::what_breaks_the_server_leaves_its_agents_alone", &[], |battery| {
+fn what_breaks_the_server_leaves_its_agents_alone(rehearsal: &Rehearsal) {
+    battery(rehearsal, &[], |battery| {
         let outcome = "the server is rolled back, no agent is touched";
         let server = Expected { outcome, ..back("note: rolled back: ocean runs ", 7) };
         battery.fault("the activation breaks K3s on the server", &server, |lab| {

@@ -5,7 +5,10 @@ use std::fs;
 use lab::Lab;
 
 use super::battery::{Expected, OUTSIDER, battery, link};
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::support::{Answer, configure, xtask};
+
+each_k3s!(one_host_that_fails_among_several);
 
 const AGENTS: [&str; 3] = ["maia", "vega", "zoe"];
 const TROUBLE: &str = "systemd.services.trouble = { wantedBy = [ \"multi-user.target\" ]; \
@@ -25,9 +28,8 @@ fn without(host: &str, deploy: impl FnOnce() -> Answer) -> Answer {
     answer
 }
 
-#[test]
-fn one_host_that_fails_among_several() {
-    battery("faults::agents::one_host_that_fails_among_several", &["vega", "zoe", OUTSIDER], |battery| {
+fn one_host_that_fails_among_several(rehearsal: &Rehearsal) {
+    battery(rehearsal, &["vega", "zoe", OUTSIDER], |battery| {
         let strict = |code, says| Expected { outcome: "nobody is changed", code, says, changed: &[] };
         battery.fault("a build fails for one of three agents", &strict(5, "failed to build vega"), |lab| {
             change(lab, "one", &AGENTS);

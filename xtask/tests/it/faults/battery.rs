@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use lab::Lab;
 
-use crate::support::{Answer, Clone, enter_lab, on, repository, run, xtask};
+use crate::each_k3s::Rehearsal;
+use crate::support::{Answer, Clone, on, repository, run, xtask};
 
 /// A lab with its cluster, in which one thing after the other is broken and mended.
 pub(crate) struct Battery<'a> {
@@ -37,11 +38,10 @@ pub(crate) struct Systems {
 }
 
 /// Boots this repository's fleet with further hosts, bootstraps it, and breaks it.
-pub(crate) fn battery(test: &str, more: &[&str], body: impl FnOnce(&Battery)) {
+pub(crate) fn battery(rehearsal: &Rehearsal, more: &[&str], body: impl FnOnce(&Battery)) {
     // Opened before the lab is entered, whose machine for deploys does not have this repository.
     let table = File::options().read(true).write(true).open(repository().join("docs/faults.md")).unwrap();
-    enter_lab(
-        test,
+    rehearsal.enter_lab(
         || fleet_with(more),
         |lab| {
             xtask(lab, &["bootstrap-cluster"]).expect(0);
@@ -50,7 +50,7 @@ pub(crate) fn battery(test: &str, more: &[&str], body: impl FnOnce(&Battery)) {
             }
             let battery = Battery { lab, rows: RefCell::default() };
             body(&battery);
-            record(table, &battery.rows.borrow());
+            record(table, &battery.rows.borrow(), rehearsal);
         },
     );
 }
@@ -116,7 +116,7 @@ impl Battery<'_> {
 
     /// For a fault that asserts all of it by itself.
     pub(crate) fn row(&self, name: &str, expected: &str, happened: &str) {
-        let row = format!("| {name} | {expected} | {happened} |");
+        let row = format!("| {name} | {expected} | {happened}");
         self.rows.borrow_mut().push((name.to_owned(), row));
     }
 
@@ -219,8 +219,9 @@ pub(crate) fn wait_for(what: &str, seconds: u64, is: impl Fn() -> bool) {
     }
 }
 
-/// Several tests write into one table, each its own rows.
-fn record(mut table: File, rows: &[(String, String)]) {
+/// Several tests write into one table, each its own rows. What happened is what happened on the stand-in; on a real K3s the
+/// same was asserted, and the last column says on which.
+fn record(mut table: File, rows: &[(String, String)], rehearsal: &Rehearsal) {
     rustix::fs::flock(&table, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let mut text = String::new();
     table.read_to_string(&mut text).unwrap();
@@ -228,14 +229,24 @@ fn record(mut table: File, rows: &[(String, String)]) {
     for (name, row) in rows {
         let beginning = format!("| {name} |");
         let at = lines.iter().position(|line| line.starts_with(&beginning));
+        let known = at.and_then(|at| lines[at].strip_suffix(" |")?.rsplit_once(" | "));
+        let (known_row, known_k3s) = known.unwrap_or_default();
+        let (row, k3s) = if rehearsal.is_real() && !known_row.is_empty() {
+            (known_row.to_owned(), rehearsal.version().to_owned())
+        } else if rehearsal.is_real() {
+            (row.clone(), rehearsal.version().to_owned())
+        } else {
+            (row.clone(), if known_k3s.is_empty() { "–" } else { known_k3s }.to_owned())
+        };
+        let new = format!("{row} | {k3s} |");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             match at {
-                Some(at) => lines[at].clone_from(row),
-                None => lines.push(row.clone()),
+                Some(at) => lines[at] = new,
+                None => lines.push(new),
             }
-        } else {
+        } else if !rehearsal.is_real() {
             let found = at.map(|at| lines[at].as_str());
-            assert_eq!(found, Some(row.as_str()), "docs/faults.md: UPDATE_EXPECT=1 writes it anew");
+            assert_eq!(found, Some(new.as_str()), "docs/faults.md: UPDATE_EXPECT=1 writes it anew");
         }
     }
     let new = lines.join("\n") + "\n";

@@ -6,6 +6,7 @@ use std::path::Path;
 use lab::Lab;
 
 use super::battery::{Expected, battery, send, systems, wait_for};
+use crate::each_k3s::Rehearsal;
 use crate::support::{configure, on, run, xtask};
 
 /// It does not pass its gate, so its deploy goes on until it is told to end.
@@ -19,34 +20,37 @@ fn locked(says: &str) -> Expected<'_> {
 
 #[test]
 fn two_deployers_do_not_meet_on_a_host() {
-    battery("faults::deployers::two_deployers_do_not_meet_on_a_host", &[], |battery| {
-        let lab = battery.lab;
-        let before = systems(lab, "maia");
-        let elsewhere = || systems(lab, "maia").running != before.running;
-        let back = || wait_for("maia is back", 60, || systems(lab, "maia") == before);
-        battery.fault(
-            "a second deployer, on the same machine",
-            &locked("is being deployed by root on"),
-            |lab| {
-                configure(lab, "maia", TROUBLE);
-                let log = File::create(lab.deployer().path("/tmp/first.log")).unwrap();
-                let first = lab.deployer().xtask().args(LONG).spawn(log).unwrap();
-                wait_for("the new system runs", 60, elsewhere);
-                let second = xtask(lab, &["deploy", "maia"]);
-                let holder = second.line("error: maia is being deployed by ");
-                assert!(holder.contains(", process ") && holder.contains(", since 2"), "{holder}");
-                // Others, and looking, are free.
-                xtask(lab, &["deploy", "ocean"]).expect(0);
-                xtask(lab, &["deploy", "maia", "--goal", "dry-activate"]).expect(0);
-                send(lab, "INT");
-                wait_for("it ends", 60, || first.ended());
-                back();
-                // Nothing is left of the lock.
-                xtask(lab, &["deploy", "maia", "--gate-timeout", "1"]).expect(7);
-                second
-            },
-        );
-        battery.fault(
+    battery(
+        &Rehearsal::with_stand_in(module_path!(), "two_deployers_do_not_meet_on_a_host"),
+        &[],
+        |battery| {
+            let lab = battery.lab;
+            let before = systems(lab, "maia");
+            let elsewhere = || systems(lab, "maia").running != before.running;
+            let back = || wait_for("maia is back", 60, || systems(lab, "maia") == before);
+            battery.fault(
+                "a second deployer, on the same machine",
+                &locked("is being deployed by root on"),
+                |lab| {
+                    configure(lab, "maia", TROUBLE);
+                    let log = File::create(lab.deployer().path("/tmp/first.log")).unwrap();
+                    let first = lab.deployer().xtask().args(LONG).spawn(log).unwrap();
+                    wait_for("the new system runs", 60, elsewhere);
+                    let second = xtask(lab, &["deploy", "maia"]);
+                    let holder = second.line("error: maia is being deployed by ");
+                    assert!(holder.contains(", process ") && holder.contains(", since 2"), "{holder}");
+                    // Others, and looking, are free.
+                    xtask(lab, &["deploy", "ocean"]).expect(0);
+                    xtask(lab, &["deploy", "maia", "--goal", "dry-activate"]).expect(0);
+                    send(lab, "INT");
+                    wait_for("it ends", 60, || first.ended());
+                    back();
+                    // Nothing is left of the lock.
+                    xtask(lab, &["deploy", "maia", "--gate-timeout", "1"]).expect(7);
+                    second
+                },
+            );
+            battery.fault(
             "a second deployer, on another machine",
             &locked("by root on ocean, process "),
             |lab| {
@@ -67,33 +71,34 @@ fn two_deployers_do_not_meet_on_a_host() {
                 second
             },
         );
-        let let_go = Expected {
-            outcome: "a deploy from the same machine waits until the host lets go of it, others are refused",
-            code: 0,
-            says: "all is well; nothing was changed",
-            changed: &[],
-        };
-        battery.fault("a lock is left of a deployer that is gone", &let_go, |lab| {
-            let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-            let boot = boot.trim();
-            let refused = |holder: &str, who: &str| {
-                leave_lock(lab, holder, 600);
-                let answer = xtask(lab, &["deploy", "maia"]).expect(9);
-                let error = answer.line("error: ");
-                assert!(error.ends_with(&format!("maia is being deployed by {who}")), "{error}");
-                on(lab, "maia", "systemctl stop left");
+            let let_go = Expected {
+                outcome: "a deploy from the same machine waits until the host lets go of it, others are refused",
+                code: 0,
+                says: "all is well; nothing was changed",
+                changed: &[],
             };
-            refused(&format!("root on vm\\t{boot} {}", std::process::id()), "root on vm");
-            refused("root on vm\\tanother-boot 4194305", "root on vm");
-            refused("", "somebody else");
-            // Above what Linux gives to a process.
-            leave_lock(lab, &format!("root on vm\\t{boot} 4194305"), 5);
-            let answer = xtask(lab, &["deploy", "maia", "-v"]);
-            on(lab, "maia", "! systemctl --quiet is-active left");
-            answer.says("waiting for the lock of a deployer that is gone: root on vm")
-        });
-        without_flock_nobody_is_blamed(lab);
-    });
+            battery.fault("a lock is left of a deployer that is gone", &let_go, |lab| {
+                let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+                let boot = boot.trim();
+                let refused = |holder: &str, who: &str| {
+                    leave_lock(lab, holder, 600);
+                    let answer = xtask(lab, &["deploy", "maia"]).expect(9);
+                    let error = answer.line("error: ");
+                    assert!(error.ends_with(&format!("maia is being deployed by {who}")), "{error}");
+                    on(lab, "maia", "systemctl stop left");
+                };
+                refused(&format!("root on vm\\t{boot} {}", std::process::id()), "root on vm");
+                refused("root on vm\\tanother-boot 4194305", "root on vm");
+                refused("", "somebody else");
+                // Above what Linux gives to a process.
+                leave_lock(lab, &format!("root on vm\\t{boot} 4194305"), 5);
+                let answer = xtask(lab, &["deploy", "maia", "-v"]);
+                on(lab, "maia", "! systemctl --quiet is-active left");
+                answer.says("waiting for the lock of a deployer that is gone: root on vm")
+            });
+            without_flock_nobody_is_blamed(lab);
+        },
+    );
 }
 
 /// The lock on maia, held under this name for so many seconds.

@@ -5,39 +5,47 @@ use std::fs::{self, File};
 use lab::Lab;
 
 use super::battery::{Systems, battery, send, systems, wait_for};
+use crate::each_k3s::Rehearsal;
 use crate::support::{configure, on, xtask};
 
 const HOSTS: [&str; 2] = ["maia", "ocean"];
 
 #[test]
 fn a_deployer_that_is_killed_at_any_step() {
-    battery("faults::kill::a_deployer_that_is_killed_at_any_step", &[], |battery| {
-        let lab = battery.lab;
-        let mut step = 0;
-        loop {
-            let before = HOSTS.map(|host| systems(lab, host));
+    battery(
+        &Rehearsal::with_stand_in(module_path!(), "a_deployer_that_is_killed_at_any_step"),
+        &[],
+        |battery| {
+            let lab = battery.lab;
+            let mut step = 0;
+            loop {
+                let before = HOSTS.map(|host| systems(lab, host));
+                for host in HOSTS {
+                    configure(lab, host, &format!("environment.etc.\"round-{step}\".text = \"\";"));
+                }
+                let Some(events) = kill_at(lab, step) else { break };
+                for (host, before) in HOSTS.iter().zip(&before) {
+                    assert_sound(lab, host, before, &events);
+                }
+                assert_journal(lab, step);
+                step += 1;
+            }
+            assert!(step > 10, "a deploy has more steps than {step}");
+            xtask(lab, &["deploy", "ocean", "maia"]).expect(0);
+            xtask(lab, &["verify"]).expect(0);
             for host in HOSTS {
-                configure(lab, host, &format!("environment.etc.\"round-{step}\".text = \"\";"));
+                assert_eq!(
+                    on(lab, host, "systemctl list-units --all --plain --no-legend 'xtask-rollback*'"),
+                    ""
+                );
+                let Systems { running, boot } = systems(lab, host);
+                assert_eq!(running, boot);
+                on(lab, host, &format!("test -e /etc/round-{step}"));
             }
-            let Some(events) = kill_at(lab, step) else { break };
-            for (host, before) in HOSTS.iter().zip(&before) {
-                assert_sound(lab, host, before, &events);
-            }
-            assert_journal(lab, step);
-            step += 1;
-        }
-        assert!(step > 10, "a deploy has more steps than {step}");
-        xtask(lab, &["deploy", "ocean", "maia"]).expect(0);
-        xtask(lab, &["verify"]).expect(0);
-        for host in HOSTS {
-            assert_eq!(on(lab, host, "systemctl list-units --all --plain --no-legend 'xtask-rollback*'"), "");
-            let Systems { running, boot } = systems(lab, host);
-            assert_eq!(running, boot);
-            on(lab, host, &format!("test -e /etc/round-{step}"));
-        }
-        let happened = "at none of its steps was a boot default left that had not passed; the next deploy went on at once";
-        battery.row("the deployer is killed at each of its steps", "the next deploy goes on", happened);
-    });
+            let happened = "at none of its steps was a boot default left that had not passed; the next deploy went on at once";
+            battery.row("the deployer is killed at each of its steps", "the next deploy goes on", happened);
+        },
+    );
 }
 
 /// Kills a deploy once the step of this number has begun; gives what it had said. `None`: it has no such step.

@@ -3,15 +3,17 @@
 use std::fs;
 
 use super::battery::{Expected, battery, link, meanwhile};
+use crate::each_k3s::{Rehearsal, each_k3s};
 use crate::support::{configure, on, xtask};
+
+each_k3s!(what_happens_between_the_deployer_and_its_hosts);
 
 /// Three hundred megabytes that no compression makes smaller, made by a derivation.
 const BIG: &str =
     "environment.etc.big.source = pkgs.runCommand \"big\" { } \"/usr/bin/head -c 300M /dev/urandom > $out\";";
 
-#[test]
-fn what_happens_between_the_deployer_and_its_hosts() {
-    battery("faults::link::what_happens_between_the_deployer_and_its_hosts", &[], |battery| {
+fn what_happens_between_the_deployer_and_its_hosts(rehearsal: &Rehearsal) {
+    battery(rehearsal, &[], |battery| {
         let lab = battery.lab;
         let repository = lab.deployer().repository();
         let module = repository.join("hosts/maia/default.nix");

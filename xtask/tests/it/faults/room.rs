@@ -5,6 +5,7 @@ use std::fs;
 use lab::Lab;
 
 use super::battery::{Expected, battery};
+use crate::each_k3s::Rehearsal;
 use crate::support::{Answer, configure, on, xtask};
 
 /// The store on a file system of 80 MiB, of which some 79 are free.
@@ -16,45 +17,50 @@ const WRONG: &str = "cp /usr/bin/date /root/date && printf '#!/bin/sh\\nexec /ro
 
 #[test]
 fn a_host_that_is_not_fit_is_left_alone() {
-    battery("faults::room::a_host_that_is_not_fit_is_left_alone", &[], |battery| {
-        let lab = battery.lab;
-        on(lab, "maia", SMALL);
-        let seen = Expected {
-            outcome: "seen before anything is copied",
-            code: 5,
-            says: "maia has no room for its new system",
-            changed: &[],
-        };
-        battery.fault("a system that is larger than what is free", &seen, |lab| deploy_of(lab, "local"));
-        let full = Expected {
-            outcome: "nothing that runs is changed",
-            code: 5,
-            says: "No space left on device",
-            changed: &[],
-        };
-        battery
-            .fault("the disk fills up during the build on the host", &full, |lab| deploy_of(lab, "target"));
-        battery.fault("the disk fills up during the copy", &full, |lab| deploy_of(lab, "ocean"));
+    battery(
+        &Rehearsal::with_stand_in(module_path!(), "a_host_that_is_not_fit_is_left_alone"),
+        &[],
+        |battery| {
+            let lab = battery.lab;
+            on(lab, "maia", SMALL);
+            let seen = Expected {
+                outcome: "seen before anything is copied",
+                code: 5,
+                says: "maia has no room for its new system",
+                changed: &[],
+            };
+            battery.fault("a system that is larger than what is free", &seen, |lab| deploy_of(lab, "local"));
+            let full = Expected {
+                outcome: "nothing that runs is changed",
+                code: 5,
+                says: "No space left on device",
+                changed: &[],
+            };
+            battery.fault("the disk fills up during the build on the host", &full, |lab| {
+                deploy_of(lab, "target")
+            });
+            battery.fault("the disk fills up during the copy", &full, |lab| deploy_of(lab, "ocean"));
 
-        on(lab, "maia", "nix-collect-garbage > /dev/null; fallocate -l 40M /nix/fill");
-        on(lab, "ocean", WRONG);
-        let unfit = Expected {
-            outcome: "refused before anything is built, all at once",
-            code: 7,
-            says: "its clock is 59m 59s ahead of ours",
-            changed: &[],
-        };
-        battery.fault("one disk is full and another host's clock is an hour off", &unfit, |lab| {
-            let answer =
-                xtask(lab, &["deploy", "--all"]).says("maia is not fit for a deploy: its /nix/store has");
-            assert!(!answer.stderr.contains("  build  "), "{}", answer.stderr);
-            // The seconds that it took to ask.
-            Answer { stderr: answer.stderr.replace("1h ahead", "59m 59s ahead"), ..answer }
-        });
-        on(lab, "ocean", "umount /usr/bin/date");
-        on(lab, "maia", "rm /nix/fill");
-        xtask(lab, &["verify"]).expect(0);
-    });
+            on(lab, "maia", "nix-collect-garbage > /dev/null; fallocate -l 40M /nix/fill");
+            on(lab, "ocean", WRONG);
+            let unfit = Expected {
+                outcome: "refused before anything is built, all at once",
+                code: 7,
+                says: "its clock is 59m 59s ahead of ours",
+                changed: &[],
+            };
+            battery.fault("one disk is full and another host's clock is an hour off", &unfit, |lab| {
+                let answer =
+                    xtask(lab, &["deploy", "--all"]).says("maia is not fit for a deploy: its /nix/store has");
+                assert!(!answer.stderr.contains("  build  "), "{}", answer.stderr);
+                // The seconds that it took to ask.
+                Answer { stderr: answer.stderr.replace("1h ahead", "59m 59s ahead"), ..answer }
+            });
+            on(lab, "ocean", "umount /usr/bin/date");
+            on(lab, "maia", "rm /nix/fill");
+            xtask(lab, &["verify"]).expect(0);
+        },
+    );
 }
 
 /// A deploy of maia, built there, with a hundred megabytes that no compression makes smaller.

@@ -11,6 +11,18 @@ let
   cfg = config.virtualisation.containerd;
   toml = pkgs.formats.toml { };
   isReal = (import ../../pkgs/rehearsal.nix).k3s != [ ];
+  # Each containerd asks for another version of the pause image, and there is no registry: the one that was imported is every one.
+  importImages = pkgs.writeShellScript "import-images" ''
+    for image in /opt/images/*.tar; do
+      [ ! -e "$image" ] || ctr -n k8s.io images import "$image"
+    done
+    wanted=$(containerd --config ${configFile} config dump | sed -n 's/^ *sandbox_image = "\(.*\)"$/\1/p')
+    there=$(ctr -n k8s.io images list --quiet | grep /pause: | head -n 1)
+    case $there in
+      "" | "$wanted") ;;
+      *) ctr -n k8s.io images tag "$there" "$wanted" || true ;;
+    esac
+  '';
   configFile = if cfg.configFile == null then toml.generate "containerd.toml" cfg.settings else cfg.configFile;
 in
 {
@@ -68,10 +80,7 @@ in
           lib.concatStringsSep " " (lib.mapAttrsToList (name: value: "--${name} ${value}") cfg.args)
         }";
         ExecStartPost =
-          if isReal then
-            "/bin/sh -c 'for image in /opt/images/*.tar; do [ ! -e $$image ] || ctr -n k8s.io images import $$image; done'"
-          else
-            null;
+if isReal then "${importImages}" else null;
         KillMode = "process";
         Type = "notify";
         Restart = "always";

@@ -12,7 +12,7 @@ leaves out workloads, networking, `--cluster-reset` and restoring snapshots, `se
 import sys
 from collections.abc import Callable
 
-from common import log, settings
+from common import log, settings, stopping
 from common.flags import UsageError
 
 Command = Callable[[list[str]], int | None]
@@ -36,19 +36,21 @@ def main(argv: list[str]) -> int:
         return run(argv[words:]) or 0
     except UsageError as error:
         print(f"Incorrect Usage: {error}\n\nNAME:\n   k3s {' '.join(argv[:words])}\n")
-        log.fatal(f"Error: {error}")
+        log.fatal(str(error))
     except log.CommandError as error:
-        log.fatal(f"Error: {error}")
+        log.fatal(str(error))
 
 
 def _find(argv: list[str]) -> tuple[Command, int] | None:
     """The command, and how many words name it. Imports are made late: `k3s kubectl` is called often."""
     match argv:
         case ["server", *_]:
+            stopping.on_signals()
             from server.run import run as server
 
             return server, 1
         case ["agent", *_]:
+            stopping.on_signals()
             from node.agent import run as agent
 
             return agent, 1

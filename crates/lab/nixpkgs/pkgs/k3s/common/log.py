@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
 
 
 class CommandError(Exception):
-    """An error that ends the command. K3s prints it as a fatal line beginning with `Error: ` and exits 1."""
+    """An error that ends the command. K3s prints it as a fatal line and exits 1."""
 
 
 def info(message: str) -> None:

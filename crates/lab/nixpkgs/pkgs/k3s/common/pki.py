@@ -171,9 +171,16 @@ def _sign(request: bytes, subject: Subject, extensions: str, days: int, signer: 
     handle = os.memfd_create("extensions")
     try:
         os.write(handle, extensions.encode())
-        arguments = ["x509", "-req", "-inform", form, "-subj", subject.argument, "-days", str(days)]
+        arguments = ["x509", "-req", "-inform", form, "-subj", subject.argument]
         arguments += ["-set_serial", f"0x{secrets.token_hex(8)}", "-extfile", f"/proc/self/fd/{handle}", *signer]
-        return _openssl(arguments, request, keep=handle)
+        try:
+            return _openssl([*arguments, "-days", str(days)], request, keep=handle)
+        except PkiError:
+            if days > 0:
+                raise
+            # Debian 13's makes none that ends before it begins, and 12's cannot be told when it begins.
+            first, last = (_stamp(time.time() + at * _DAY) for at in (days - 1, days))
+            return _openssl([*arguments, "-not_before", first, "-not_after", last], request, keep=handle)
     finally:
         os.close(handle)
 
@@ -213,6 +220,10 @@ def _line(text: str, name: str) -> str:
 
 def _time(text: str) -> int:
     return timegm(time.strptime(text, "%b %d %H:%M:%S %Y GMT"))
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(seconds))
 
 
 def _validity(days: int) -> str:

@@ -4,6 +4,8 @@ The unit is `Type=exec`: it counts as started before any of this ran, and goes o
 """
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common import flags, jointoken, log, settings, stopping
@@ -16,12 +18,12 @@ from node.kubelet import Kubelet, NodeSettings, parse_labels, parse_taints
 
 def run(argv: list[str]) -> None:
     """Run an agent with these arguments; returns when SIGTERM or SIGINT comes."""
+    stopping.last_act(_end_of_a_new_one(time.monotonic()))
     given = flags.parse(flags.AGENT, argv)
-    stopping.on_signals()
     token = given.text("token")
     if given.text("token-file"):
         token = jointoken.read_file(given.text("token-file"))
-    if not token:
+    elif not token:
         raise CommandError("--token is required")
     if not given.text("server"):
         raise CommandError("--server is required")
@@ -36,10 +38,20 @@ def run(argv: list[str]) -> None:
         join.Joining(endpoint, token, agent_dir, node.name, node.addresses, given.text("flannel-iface"))
     )
     balancer.watch(lambda: membership.trust)
-    log.info(f"Running kubelet --hostname-override={node.name} --node-ip={','.join(node.addresses)}")
     kubelet = Kubelet(node, endpoint, membership.trust)
+    kubelet.prepare()
     threading.Thread(target=kubelet.run, name="kubelet", daemon=True).start()
     stopping.wait()
+
+
+def _end_of_a_new_one(start: float) -> Callable[[], None]:
+    """An agent that is told to end before its tunnel is up takes that for a failure."""
+
+    def end() -> None:
+        if time.monotonic() - start < settings.AGENT_IS_NEW:
+            log.fatal("Tunnel watches failed to wait for RBAC: context canceled, context canceled")
+
+    return end
 
 
 def node_settings(given: Parsed, arguments: list[str]) -> NodeSettings:
@@ -57,4 +69,5 @@ def node_settings(given: Parsed, arguments: list[str]) -> NodeSettings:
         taints=parse_taints(given.list("node-taint")),
         arguments=arguments,
         runtime_socket=given.text("container-runtime-endpoint"),
+        kubelet_arguments=given.list("kubelet-arg"),
     )

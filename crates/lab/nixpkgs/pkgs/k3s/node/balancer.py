@@ -52,7 +52,7 @@ class Balancer:
         self._servers = servers
         self._file.parent.mkdir(mode=0o755, exist_ok=True)
         content = {"ServerURL": self.endpoint.url, "ServerAddresses": servers}
-        write_atomic(self._file, json.dumps(content, indent=2))
+        write_atomic(self._file, json.dumps(content, indent=2), 0o644)
         log.info(f"Updated load balancer {_NAME} server addresses -> {self._shown()}")
 
     def _addresses(self) -> list[Address]:

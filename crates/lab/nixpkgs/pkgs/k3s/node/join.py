@@ -55,7 +55,7 @@ class Membership:
 
 def join(joining: Joining) -> Membership:
     """Join, however long it takes."""
-    joining.agent_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    joining.agent_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     token = _validated_for_good(joining)
     while True:
         try:
@@ -106,7 +106,7 @@ def _validated_for_good(joining: Joining) -> JoinToken:
             token = jointoken.parse(joining.token)
             return replace(token, ca_hash=jointoken.ca_hash(validate(joining.endpoint, token)))
         except (JoinError, TokenError) as error:
-            log.error(f"Failed to validate connection to cluster at {joining.endpoint.url}: {error}")
+            log.error(str(error))
         stopping.pause(_VALIDATE_PERIOD)
 
 

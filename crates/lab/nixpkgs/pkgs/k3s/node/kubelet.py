@@ -1,5 +1,9 @@
 """The kubelet: registers this machine as a Node and keeps saying that it lives.
 
+Its Lease says so. The Node's status is written when it says something new, else every five minutes, so the times in it
+say little. A new Node has no Lease for its first moments; one that comes again has it with the first report.
+
+A kubelet that cannot run, for its arguments or for want of a container runtime, takes K3s with it.
 Taints given as flags reach a Node only when it is created; labels are merged into it at each start, added and changed
 but never removed. The Node is NotReady for its first moments, as a real one is until its network is up. A Node that is
 deleted while its kubelet runs stays away until the kubelet restarts. On a machine of its own it also has a port 10250
@@ -8,17 +12,18 @@ and flannel's interface (see `presence`). Left out: pods.
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
-from common import log, settings
+from common import log, settings, stopping
 from common.clock import now, now_micro
 from common.httpclient import Client, Endpoint, Reply, TransportError, Trust
 from common.log import CommandError
-from node import host, presence
+from node import host, kubeletflags, presence
 
 _NETWORK_DELAY = 0.7
 _RETRY_PERIOD = 1.0
@@ -38,6 +43,7 @@ class NodeSettings:
     taints: list[dict[str, str]] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
     runtime_socket: str = ""
+    kubelet_arguments: list[str] = field(default_factory=list)
 
 
 class Kubelet:
@@ -47,51 +53,45 @@ class Kubelet:
         """Be this node, against that API server, with a kubelet's certificate."""
         self._node, self._trust = node, trust
         self._api = Client(endpoint, trust, timeout=5.0)
-        self._stop = threading.Event()
+        self._is_new = False
+        self._reported_at = float("-inf")
         self._troubled: set[str] = set()
+        self.has_reported = threading.Event()
 
-    def stop(self) -> None:
-        """End at the next heartbeat."""
-        self._stop.set()
+    def prepare(self) -> None:
+        """Look at arguments and runtime. To be called by the main thread, which a kubelet that cannot run ends with 1."""
+        node = self._node
+        log.info(f"Running kubelet --hostname-override={node.name} --node-ip={','.join(node.addresses)}")
+        for name in (one.partition("=")[0] for one in node.kubelet_arguments):
+            if name not in kubeletflags.KNOWN:
+                _die(f"failed to parse kubelet flag: unknown flag: --{name}")
+        path = node.runtime_socket.removeprefix("unix://")
+        trouble = _dial(path) if path else ""
+        if trouble:
+            what = f'validate service connection: validate CRI v1 runtime API for endpoint "unix://{path}"'
+            cause = f'connection error: desc = "transport: Error while dialing: dial unix {path}: {trouble}"'
+            _die(f"failed to run Kubelet: {what}: rpc error: code = Unavailable desc = {cause}")
 
     def run(self) -> None:
-        """Wait for the container runtime, register, and post heartbeats until stopped."""
-        if not self._wait_for_runtime() or not self._register():
-            return
+        """Register, and say for ever that this node lives."""
+        self._register()
         presence.show(self._trust, self._node.name)
-        next_status = time.monotonic() + _NETWORK_DELAY
-        while not self._stop.is_set():
+        while True:
             self._try("Failed to update lease", self._renew_lease)
-            if time.monotonic() >= next_status:
-                self._try("Error updating node status, will retry", self._post_status)
-                next_status = time.monotonic() + settings.STATUS_PERIOD
-            pause = min(settings.LEASE_PERIOD, max(0.0, next_status - time.monotonic()))
-            self._stop.wait(pause)
+            self._try("Error updating node status, will retry", self._report)
+            time.sleep(settings.LEASE_PERIOD)
 
-    def _wait_for_runtime(self) -> bool:
-        """Wait for the socket of --container-runtime-endpoint to accept connections; False when stopped first."""
-        path = self._node.runtime_socket.removeprefix("unix://")
-        first = True
-        while path and not self._stop.is_set():
-            trouble = _dial(path)
-            if not trouble:
-                log.info("CRI is now running")
-                return True
-            if not first:
-                cause = f'connection error: desc = "transport: Error while dialing: dial unix {path}: {trouble}"'
-                log.info(f"Waiting for CRI startup: rpc error: code = Unavailable desc = {cause}")
-            first = False
-            self._stop.wait(1.0)
-        return not self._stop.is_set()
-
-    def _register(self) -> bool:
-        """Create the Node, or take up the one that exists; False when stopped first."""
-        while not self._stop.is_set():
-            if self._try("Unable to register node with API server", self._register_once):
-                log.klog("I", "kubelet_node_status.go:78", "Successfully registered node", node=self._node.name)
-                return True
-            self._stop.wait(_RETRY_PERIOD)
-        return False
+    def _register(self) -> None:
+        """Create the Node, or take up the one that exists."""
+        while not self._try("Unable to register node with API server", self._register_once):
+            time.sleep(_RETRY_PERIOD)
+        log.klog("I", "kubelet_node_status.go:78", "Successfully registered node", node=self._node.name)
+        if self._is_new:
+            time.sleep(_NETWORK_DELAY)
+            self._try("Error updating node status, will retry", self._report)
+            time.sleep(settings.LEASE_PERIOD)
+            # Something is new once more by then.
+            self._reported_at = float("-inf")
 
     def _register_once(self) -> None:
         name = self._node.name
@@ -104,18 +104,25 @@ class Kubelet:
             "status": self._status(ready=False),
         }
         reply = self._api.request("POST", "/api/v1/nodes", _JSON, json.dumps(fresh).encode())
-        if reply.status != 409:
+        self._is_new = reply.status != 409
+        if self._is_new:
             _require(reply)
             return
         changes = {"metadata": {"labels": labels, "annotations": self._annotations()}}
         _require(self._api.request("PATCH", f"/api/v1/nodes/{name}", _MERGE, json.dumps(changes).encode()))
-        self._post_status()
 
-    def _post_status(self) -> None:
+    def _report(self) -> None:
+        """Write the status if it says something new, or was not written for long."""
         before = _require(self._api.request("GET", f"/api/v1/nodes/{self._node.name}"))
-        status = self._status(ready=_has_network(self._node.runtime_socket), before=before.get("status", {}).get("conditions", []))
+        known = before.get("status", {}).get("conditions", [])
+        status = self._status(ready=_has_network(self._node.runtime_socket), before=known)
+        is_news = _said(status["conditions"]) - _said(known)
+        if not is_news and time.monotonic() - self._reported_at < settings.STATUS_PERIOD:
+            return
         path = f"/api/v1/nodes/{self._node.name}/status"
         _require(self._api.request("PATCH", path, _MERGE, json.dumps({"status": status}).encode()))
+        self._reported_at = time.monotonic()
+        self.has_reported.set()
 
     def _renew_lease(self) -> None:
         name = self._node.name
@@ -210,6 +217,19 @@ def _conditions(ready: bool, before: list[dict[str, Any]]) -> list[dict[str, Any
         entry = {"type": kind, "status": status, "reason": reason, "message": message}
         result.append(entry | {"lastHeartbeatTime": stamp, "lastTransitionTime": since})
     return result
+
+
+def _said(conditions: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """What conditions say, without their times."""
+    return {(one["type"], one.get("status", ""), one.get("reason", "")) for one in conditions}
+
+
+def _die(reason: str) -> NoReturn:
+    """End with a kubelet's last words, and K3s' own; after a moment, as a start takes: until then the unit is active."""
+    stopping.pause(settings.KUBELET_START)
+    print(f"Error: {reason}", file=sys.stderr, flush=True)
+    log.error(f"kubelet exited: {reason}")
+    raise SystemExit(1)
 
 
 def _masked(arguments: list[str]) -> list[str]:

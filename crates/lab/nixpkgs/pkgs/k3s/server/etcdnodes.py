@@ -111,6 +111,8 @@ class MemberController:
             self._etcd.commit(Operation({key: {**member, **changes}}, {key: revision}))
 
     def _set_condition(self, node: str, state: str) -> None:
+        if settings.kubernetes_minor() < 28:
+            return
         status, reason, message = _STATES[state]
 
         def conditioned(value: Object) -> Object:

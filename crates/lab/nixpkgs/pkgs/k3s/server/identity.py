@@ -97,6 +97,8 @@ def write_token_files(identity: Identity, tokens: Tokens, url: str) -> None:
     ensure_symlink(identity.dir / "node-token", token)
     log.info(f"Server node token is available at {token}")
     log.info(f"To join server node to cluster: k3s server -s {url} -t ${{SERVER_NODE_TOKEN}}")
+    if settings.kubernetes_minor() < 25:
+        return
     if tokens.agent:
         write_atomic(agent, jointoken.full(ca, passwd.NODE, identity.passwords.get(passwd.NODE)) + "\n")
     else:

@@ -46,7 +46,7 @@ def _secret(key: str, password: str) -> dict[str, object]:
     return {
         "metadata": {"name": name, "namespace": namespace},
         "immutable": True,
-        "type": "k3s.cattle.io/node-password",
+        "type": "Opaque",
         "data": {"hash": encoded},
     }
 

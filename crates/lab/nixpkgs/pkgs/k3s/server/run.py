@@ -2,13 +2,15 @@
 
 Token → the cluster's identity, compared with the disk → certificates and passwords → listener → datastore → the
 server's own node joins → API ready, token files and kubeconfig written → READY. The node joins its own server over TLS
-like any other, before the API is ready: so a server whose --flannel-iface is missing logs that and never becomes ready,
-while one whose container runtime is missing becomes ready and only its Node stays away.
+like any other, before the API is ready: so a server whose --flannel-iface is missing logs that and never becomes ready.
+A server that starts again is READY after its kubelet has reported, one that starts first before that.
 
 Left out: packaged components, so --disable has nothing to disable.
 """
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common import flags, jointoken, log, sdnotify, settings, stopping
@@ -30,11 +32,13 @@ from server.messages import Reply, Request
 from server.objects import Store
 from server.supervisor import Site, Supervisor
 
+# A kubelet whose server has no majority cannot report.
+_REPORT_PATIENCE = 5.0
+
 
 def run(argv: list[str]) -> None:
     """Run a server with these arguments; returns when SIGTERM or SIGINT comes."""
     given = flags.parse(flags.SERVER, argv)
-    stopping.on_signals()
     tokens = identity.read_tokens(given)
     node = node_settings(given, ["server", *argv])
     log.info(f"Starting k3s {settings.VERSION} (stand-in)")
@@ -90,11 +94,33 @@ def _serve(
     if etcd is not None:
         etcdnodes.MemberController(store, etcd).start()
     if kubelet is not None:
+        has_been = store.find("nodes", node.name) is not None
         threading.Thread(target=kubelet.run, name="kubelet", daemon=True).start()
         threading.Thread(target=etcdnodes.mark, args=(store, node.name, etcd), daemon=True).start()
+        if has_been:
+            _wait_for_report(kubelet)
     log.info("k3s is up and running")
+    stopping.last_act(_end_of_a_leader(datastore, time.monotonic()))
     sdnotify.ready()
     stopping.wait()
+
+
+def _wait_for_report(kubelet: Kubelet) -> None:
+    deadline = time.monotonic() + _REPORT_PATIENCE
+    while not kubelet.has_reported.is_set() and time.monotonic() < deadline:
+        stopping.pause(0.05)
+    stopping.pause(settings.READY_AFTER_REPORT)
+
+
+def _end_of_a_leader(datastore: Datastore, start: float) -> Callable[[], None]:
+    """The controllers of a server that leads take the loss of the lead for a failure, also when it is told to end."""
+
+    def end() -> None:
+        if datastore.leading and time.monotonic() - start > settings.LEADS_AFTER:
+            log.klog("E", "controllermanager.go:368", "leaderelection lost")
+            raise SystemExit(1)
+
+    return end
 
 
 def _listen(address: tuple[str, int], known: Identity, supervisor: Supervisor, api: Api) -> None:
@@ -115,4 +141,6 @@ def _own_kubelet(given: Parsed, known: Identity, node: NodeSettings, endpoint: E
     token = jointoken.full(known.server_ca.certificate.read_bytes(), passwd.NODE, known.passwords.get(passwd.NODE))
     agent_dir = known.dir.parent / "agent"
     joining = join.Joining(endpoint, token, agent_dir, node.name, node.addresses, given.text("flannel-iface"))
-    return Kubelet(node, endpoint, join.join(joining).trust)
+    kubelet = Kubelet(node, endpoint, join.join(joining).trust)
+    kubelet.prepare()
+    return kubelet

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from common import log
+from common import log, settings
 from common.jointoken import TokenError, server_password
 from common.pki import Authority, PkiError, Subject
 from datastore.etcd import Etcd
@@ -70,6 +70,12 @@ class Supervisor:
             "/db/info": self._members,
             "/db/snapshot": lambda request: snapshots.answer(site.etcd, site.snapshots, site.node.name, request.json()),
         }
+
+        # Without etcd, K3s before 1.24 had no such route, and the API server answered in its place.
+        old = {"server-bootstrap"} if site.etcd is None and settings.kubernetes_minor() < 24 else set()
+        for name in settings.NO_ROUTES | old:
+            self._agent_paths.pop(name, None)
+            self._server_paths.pop(name, None)
 
     def handle(self, request: Request) -> Reply | None:
         """Answer a request, refuse it, or leave it to the Kubernetes API."""

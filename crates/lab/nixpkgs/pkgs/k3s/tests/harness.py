@@ -107,7 +107,7 @@ class Machine:
             self.process.kill()
         else:
             self.process.terminate()
-        code = self.process.wait(timeout=5)
+        code = self.process.wait(timeout=PATIENCE)
         if self._notify is not None:
             self._notify.close()
         self.process = None
@@ -175,11 +175,21 @@ class Server(Machine):
         status, node = self.request("GET", f"/api/v1/nodes/{name}", **self.admin)
         return node if status == 200 else None
 
-    def readiness(self, name: str) -> str:
-        """A node's Ready status; empty while there is none."""
+    def ready_condition(self, name: str) -> dict[str, str]:
+        """A node's condition Ready; empty while there is none."""
         node = self.node(name)
         conditions = node["status"]["conditions"] if node else []
-        return next((one["status"] for one in conditions if one["type"] == "Ready"), "")
+        return next((one for one in conditions if one["type"] == "Ready"), {})
+
+    def readiness(self, name: str) -> str:
+        """A node's Ready status; empty while there is none."""
+        return self.ready_condition(name).get("status", "")
+
+    def renewed(self, name: str) -> str:
+        """When a node's Lease was renewed; empty while there is none."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}"
+        status, lease = self.request("GET", path, **self.admin)
+        return str(lease["spec"]["renewTime"]) if status == 200 else ""
 
     def request(
         self,

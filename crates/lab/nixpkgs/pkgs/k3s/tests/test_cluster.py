@@ -124,7 +124,7 @@ class Joining(Cluster):
 
     def test_refusals(self) -> None:
         first = self.cluster_server("ocean").up("--cluster-init", "--disable-agent")
-        fatal = 'level=fatal msg="Error: preparing server: failed to bootstrap cluster data: '
+        fatal = 'level=fatal msg="preparing server: failed to bootstrap cluster data: '
         self.refused(first, token="wrong", text=f'{fatal}not authorized"').close()
 
     def test_another_cluster_and_no_cluster(self) -> None:
@@ -148,7 +148,7 @@ class Joining(Cluster):
             "--cluster-cidr=10.99.0.0/16",
             "--disable=servicelb",
             token="swordfish",
-            text='level=fatal msg="Error: preparing server: failed to bootstrap cluster data: '
+            text='level=fatal msg="preparing server: failed to bootstrap cluster data: '
             'failed to validate server configuration: critical configuration value mismatch between servers"',
         )
         for flag in ("cluster-cidr", "disable-service-lb"):
@@ -241,7 +241,7 @@ class Datastores(Cluster):
         for command in ("save", "ls"):
             code, _, said = self.snapshot(server, command)
             self.assertEqual(code, 1)
-            self.assertIn('level=fatal msg="Error: see server log for details: etcd datastore disabled"', said)
+            self.assertIn('level=fatal msg="see server log for details: etcd datastore disabled"', said)
 
     def test_a_single_server_is_taken_over(self) -> None:
         server = self.cluster_server("ocean").up()

@@ -84,7 +84,7 @@ class Rotation(StandInTest):
         server = self.cluster_server("ocean").up("--cluster-init", "--disable-agent")
         done = server.run("token", "rotate", "--token", "wrong", "--new-token", "next", "--server", server.url)
         self.assertEqual(done.returncode, 1)
-        self.assertIn('level=fatal msg="Error: not authorized"', done.stderr)
+        self.assertIn('level=fatal msg="not authorized"', done.stderr)
 
     def test_another_agent_token_on_the_second_server_is_not_noticed(self) -> None:
         first, second = self.cluster_server("ocean"), self.cluster_server("reef")

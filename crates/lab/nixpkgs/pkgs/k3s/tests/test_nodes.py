@@ -43,6 +43,22 @@ class Life(StandInTest):
         agent.begin(token="swordfish").joined()
         until(lambda: not _taint_keys(server.node("maia")), "the taints to go")
 
+    def test_signs_of_life(self) -> None:
+        server = self.server().up("--disable-agent")
+        agent = self.agent(server).begin(token="swordfish").joined()
+        first = until(lambda: server.renewed("maia"), "a Lease")
+        second = until(lambda: (now := server.renewed("maia")) != first and now, "its renewal")
+        ready = server.ready_condition("maia")
+        until(lambda: server.renewed("maia") not in (first, second), "the next one")
+        self.assertEqual(server.ready_condition("maia"), ready)
+        agent.stop()
+        last = server.renewed("maia")
+        # One that comes again tells so by its Lease, and says when it was heard of.
+        agent.begin(token="swordfish")
+        until(lambda: server.renewed("maia") != last, "a Lease")
+        again = until(lambda: (now := server.ready_condition("maia")) != ready and now, "a report")
+        self.assertEqual((again["status"], again["lastTransitionTime"]), ("True", ready["lastTransitionTime"]))
+
     def test_nodes_outlive_a_restart_of_the_server(self) -> None:
         server = self.server().up("--disable-agent")
         self.agent(server).begin(token="swordfish").joined()

@@ -1,6 +1,6 @@
 """The server: its flags, its readiness, and whom its supervisor answers what."""
 
-import socket
+import calendar
 import time
 import unittest
 
@@ -40,7 +40,7 @@ class Flags(StandInTest):
         done = self.server().run("server", "--frob")
         self.assertEqual(done.returncode, 1)
         self.assertIn("Incorrect Usage: flag provided but not defined: -frob", done.stdout)
-        self.assertIn('level=fatal msg="Error: flag provided but not defined: -frob"', done.stderr)
+        self.assertIn('level=fatal msg="flag provided but not defined: -frob"', done.stderr)
 
     def test_version(self) -> None:
         done = self.server(K3S_STANDIN_VERSION="v1.33.4+k3s1").run("--version")
@@ -50,7 +50,7 @@ class Flags(StandInTest):
 class Readiness(StandInTest):
     def test_restart_is_quick_and_the_end_clean(self) -> None:
         server = self.server().up()
-        self.assertEqual(server.stop(), 0)
+        server.stop()
         start = time.monotonic()
         server.up()
         self.assertLess(time.monotonic() - start, 5)
@@ -78,19 +78,45 @@ class Readiness(StandInTest):
         server.start("server", "--token-file", str(server.token_file), "--flannel-iface=tailscale0")
         self.assertEqual(server.exit_code(), 1)
         text = "interface tailscale0 does not have a correct global unicast ip: route ip+net: no such network interface"
-        self.assertIn(f'msg="Error: {text}"', server.journal())
+        self.assertIn(f'msg="{text}"', server.journal())
 
-    def test_missing_container_runtime_keeps_only_the_node_away(self) -> None:
-        server = self.server()
+    def test_a_kubelet_that_cannot_run_ends_its_server_before_it_is_ready(self) -> None:
         path = self.root / "containerd.sock"
-        server.up(f"--container-runtime-endpoint={path}")
-        server.logs("Waiting for CRI startup: rpc error: code = Unavailable")
-        self.assertIn(f"dial unix {path}: connect: no such file or directory", server.journal())
-        self.assertIsNone(server.node("ocean"))
-        with socket.socket(socket.AF_UNIX) as runtime:
-            runtime.bind(str(path))
-            runtime.listen()
-            until(lambda: server.node("ocean"), "the node to register")
+        cases = {
+            f"--container-runtime-endpoint={path}": f"dial unix {path}: connect: no such file or directory",
+            "--kubelet-arg=no-such-flag=1": "failed to parse kubelet flag: unknown flag: --no-such-flag",
+        }
+        server = self.server()
+        for argument, reason in cases.items():
+            server.begin(argument)
+            self.assertEqual(server.exit_code(), 1)
+            error, said = server.journal().splitlines()[-2:]
+            self.assertTrue(error.startswith("Error: failed to ") and reason in error, error)
+            self.assertTrue("level=error msg=\"kubelet exited: failed to " in said and reason in said, said)
+            self.assertFalse(server.ready(timeout=0.2))
+            server.close()
+
+    def test_a_server_that_comes_again_is_ready_after_its_kubelet_has_reported(self) -> None:
+        server = self.server().up()
+        until(lambda: server.readiness("ocean") == "True", "ocean to be Ready")
+        before = server.ready_condition("ocean")
+        server.stop(kill=True)
+        server.up()
+        up = time.time()
+        after = server.ready_condition("ocean")
+        self.assertEqual((after["status"], after["lastTransitionTime"]), ("True", before["lastTransitionTime"]))
+        heard = calendar.timegm(time.strptime(after["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%SZ"))
+        self.assertLess(heard, int(up))
+        time.sleep(3)
+        self.assertEqual(server.ready_condition("ocean"), after)
+
+    def test_a_leader_is_told_to_end_and_ends_with_one(self) -> None:
+        server = self.server().up("--disable-agent")
+        time.sleep(3.5)
+        self.assertEqual(server.stop(), 1)
+        told, lost = server.journal().splitlines()[-2:]
+        self.assertIn(r'level=warning msg="signal received: \"terminated\", canceling context..."', told)
+        self.assertTrue(lost.startswith("E") and lost.endswith('"leaderelection lost"'), lost)
 
     def test_names_of_the_serving_certificate(self) -> None:
         server = self.server().up("--disable-agent", "--tls-san=ocean.mercury", "--tls-san=100.64.0.6")
@@ -146,7 +172,7 @@ users:
             'level=error msg="client-admin.crt: certificate system:admin (ClientAuth) expired at', late.stderr
         )
         wrong = server.run("certificate", "check", "--output=xml")
-        self.assertIn('level=fatal msg="Error: invalid output format xml"', wrong.stderr)
+        self.assertIn('level=fatal msg="invalid output format xml"', wrong.stderr)
 
     def test_certificates_near_and_past_their_end(self) -> None:
         server = self.server()
@@ -174,6 +200,19 @@ users:
 
 
 class Supervisor(StandInTest):
+    def test_a_route_that_is_not_there_is_the_api_servers(self) -> None:
+        # K3s 1.21: 401 to whoever asks. With the route a login that is wrong is told from none.
+        server = self.server(K3S_STANDIN_VERSION="v1.21.3+k3s1").up("--disable-agent", "--agent-token=apart")
+        for login in ("", "server:swordfish", "server:wrong", "node:apart"):
+            status, answer = server.request("GET", "/v1-k3s/server-bootstrap", login)
+            self.assertEqual((status, answer["kind"]), (401, "Status"), login)
+        self.assertEqual(server.request("GET", "/v1-k3s/config", "node:apart")[0], 200)
+        self.assertFalse((server.dir / "agent-token").exists())
+        server.stop()
+        server.up("--disable-agent", "--agent-token=apart", K3S_STANDIN_NO_ROUTES="config")
+        for login in ("", "node:apart", "node:wrong"):
+            self.assertEqual(server.request("GET", "/v1-k3s/config", login)[0], 401, login)
+
     def test_statuses(self) -> None:
         server = self.server()
         server.up("--disable-agent", "--agent-token=apart")
@@ -228,6 +267,7 @@ class Supervisor(StandInTest):
         self.assertEqual(server.request("GET", "/api/v1/nodes", **identity)[0], 200)
         self.assertEqual(server.request("DELETE", "/api/v1/nodes/maia", **identity)[0], 403)
         self.assertEqual(server.request("GET", "/api/v1/namespaces/kube-system/secrets", **identity)[0], 403)
+
 
 
 if __name__ == "__main__":
