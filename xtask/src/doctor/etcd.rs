@@ -167,7 +167,7 @@ fn state(facts: &Facts, host: &Host) -> State {
     let gone = if store.is_some_and(|it| it.ran && !it.has_etcd) { "; its etcd's data are gone" } else { "" };
     match k3s.and_then(|k3s| k3s.unit.as_ref()) {
         Some(unit) if unit.is_active() => State::Unknown("its etcd gives no answer".to_owned()),
-        Some(unit) => State::Missing(format!("{}: {}{gone}", unit.id, unit.state())),
+        Some(unit) => State::Missing(format!("{}{gone}", unit.told())),
         None => State::Missing("it has no k3s unit".to_owned()),
     }
 }

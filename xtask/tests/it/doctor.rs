@@ -1,5 +1,7 @@
 //! Each cause on real machines: made, found and nothing beside it, mended, well again.
 
+mod servers;
+
 use std::fs;
 use std::time::Duration;
 
@@ -114,7 +116,34 @@ fn an_agents_tokens() {
     });
 }
 
-each_k3s!(stopped_and_broken_are_told_apart);
+each_k3s!(stopped_and_broken_are_told_apart, a_containerd_that_lost_sight_of_its_folder);
+
+/// Somebody deletes what K3s made, to start over, while containerd runs: what K3s writes there again is not seen.
+fn a_containerd_that_lost_sight_of_its_folder(rehearsal: &Rehearsal) {
+    rehearsal.in_lab(|lab| {
+        xtask(lab, &["bootstrap-cluster"]).expect(0);
+        is_well(lab);
+        let folder = "/var/lib/rancher/k3s/agent/etc/cni/net.d";
+        on(lab, "maia", "systemctl stop k3s && rm -r /var/lib/rancher/k3s/agent/etc && systemctl start k3s");
+        wait_for("K3s writes it", 60, || {
+            on(lab, "maia", &format!("ls {folder} || true")).contains("conflist")
+        });
+        // One that was just written is still to be seen.
+        finds(lab, &[], 7, &[("maia", "node-not-ready")]);
+        on(lab, "maia", &format!("touch --date='-1 minute' {folder}/*"));
+        let found = finds(lab, &[], 7, &[("maia", "containerd-blind")]);
+        assert!(found[0]["evidence"].to_string().contains(folder), "{found:?}");
+        let failed = xtask(lab, &["verify", "maia"]).expect(7).stderr;
+        assert!(
+            failed.contains("maia is not well: containerd does not see the network's configuration"),
+            "{failed}"
+        );
+        assert!(failed.contains("hint: on maia: systemctl restart containerd"), "{failed}");
+        on(lab, "maia", "systemctl restart containerd");
+        is_well(lab);
+        xtask(lab, &["verify", "maia"]).expect(0);
+    });
+}
 
 fn stopped_and_broken_are_told_apart(rehearsal: &Rehearsal) {
     rehearsal.in_lab(|lab| {
@@ -202,6 +231,28 @@ fn a_hosts_own_troubles() {
         let socket = "/run/containerd/containerd.sock";
         on_maia("containerd-down", &format!("rm {socket}"), "systemctl restart containerd");
         on_maia("flannel-missing", "ip link delete flannel.1", "systemctl restart k3s");
+        // Where the server is told so, in whatever way, there is none to be missed, on no host.
+        on(lab, "maia", "ip link delete flannel.1");
+        let settings = "/etc/rancher/k3s/config.yaml.d";
+        on(
+            lab,
+            "ocean",
+            &format!(
+                "mkdir -p {settings} && echo 'flannel-backend: \"none\" # cilium' > {settings}/cni.yaml"
+            ),
+        );
+        is_well(lab);
+        on(lab, "ocean", &format!("rm -r {settings}"));
+        finds(lab, &[], 7, &[("maia", "flannel-missing")]);
+        let flag = format!(
+            "mkdir -p {unit} && {{ echo [Service]; echo ExecStart=; sed -n '/^ExecStart=/,/[^\\\\]$/p' /etc/systemd/system/k3s.service | \
+             sed '$s/$/ --flannel-backend=none/'; }} > {unit}/it.conf && systemctl daemon-reload"
+        );
+        on(lab, "ocean", &flag);
+        is_well(lab);
+        on(lab, "ocean", &format!("rm -r {unit}; systemctl daemon-reload"));
+        on(lab, "maia", "systemctl restart k3s");
+        is_well(lab);
         on_maia(
             "failed-units",
             "systemd-run --quiet --unit=trouble false || true; sleep 0.3",
@@ -448,7 +499,7 @@ fn what_a_person_sees(lab: &Lab) {
             │ k3s.service: inactive (dead)
           hint: on maia: systemctl start k3s.service
         ✓ ocean    all is well, 16 checks
-        ✓ mercury  all is well, 1 check
+        ✗ mercury  1 of 2 nodes Ready
     "#]]
     .assert_eq(&plain(&[]).expect(7).stdout);
     assert_eq!(plain(&["maia", "--dry-run"]).expect(0).stdout, "would ask maia, ocean, and change nothing\n");
