@@ -22,7 +22,7 @@ use crate::run::{AGENT_SECRET, SERVER_SECRET, digest, k3s_unit, k3s_version, log
 enum Seen {
     /// Its K3s may have neither the files nor the answers that tell of a token.
     TooOld(Refusal),
-    Token(Held),
+    Token(Box<Held>),
 }
 
 /// The token that a host has.
@@ -73,7 +73,7 @@ pub(super) fn run(global: &Global, context: &Context, args: &Hosts) -> Result<()
     });
     // Only the server knows which agents have joined, and only of one that it refuses does that matter.
     let is_refused = |host: &Host, seen: &Result<Seen>| {
-        let login = matches!(seen, Ok(Seen::Token(Held { login: Answer::Refused, .. })));
+        let login = matches!(seen, Ok(Seen::Token(held)) if held.login == Answer::Refused);
         host.role == Some(Role::Agent) && login
     };
     let some_refused = hosts.iter().zip(&answers).any(|(host, seen)| is_refused(host, seen));
@@ -128,7 +128,7 @@ fn look(
     let same = here.map(|here| on_host.as_ref() == Some(&here));
     let is_refused = !is_server && login == Answer::Refused;
     let unit = if is_refused { k3s_unit(session)? } else { None };
-    Ok(Seen::Token(Held { same, there: on_host.is_some(), login, shares, unit }))
+    Ok(Seen::Token(Box::new(Held { same, there: on_host.is_some(), login, shares, unit })))
 }
 
 /// What the secrets alone tell.

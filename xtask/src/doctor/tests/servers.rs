@@ -163,7 +163,7 @@ fn a_bare_majority_is_told_beside_its_cause() {
     assert_eq!(facts.counts(), counted("2 of 3 voting members healthy", "3 of 4 nodes Ready"));
     let finding = facts.one("", Cause::BareMajority);
     assert_eq!(finding.value.unwrap(), "2 of 3 voting members healthy; missing: reef");
-    assert_eq!(finding.evidence, ["reef: k3s.service was stopped; to systemd it is inactive (dead)"]);
+    assert_eq!(finding.evidence, ["reef: k3s.service was not started; to systemd it is inactive (dead)"]);
     // Five bear the loss of one.
     let five = Three::bend(|it| {
         it.down("reef", "inactive", "dead");
@@ -212,8 +212,8 @@ fn without_a_majority_there_is_one_finding_first() {
     assert_eq!(finding.remedy, "on reef and sea: systemctl start k3s; journalctl -u k3s");
     let lines = [
         "ocean: its etcd runs, and says: RAFT NO LEADER",
-        "reef: k3s.service was stopped; to systemd it is inactive (dead)",
-        "sea: k3s.service ended by itself, and systemd starts it again; to systemd it is activating (auto-restart)",
+        "reef: k3s.service was not started; to systemd it is inactive (dead)",
+        "sea: k3s.service has ended by itself and will be started again; to systemd it is activating (auto-restart)",
     ];
     assert_eq!(finding.evidence, lines);
     assert_eq!(

@@ -64,7 +64,6 @@ fn members_are_lost_and_regained(rehearsal: &Rehearsal) {
         the_majority_is_stopped(lab);
         one_has_lost_its_data(lab);
         one_is_no_member(lab);
-        one_is_counted_that_is_no_server(lab);
         assert_eq!(cluster_line(lab), whole);
     });
 }
@@ -117,6 +116,3 @@ fn one_is_no_member(lab: &Lab) {
     follow(lab, &found[0]);
     finds(lab, &[]);
 }
-
-/// Somebody added one, and it never came.
-fn one_is_counted_that_is_no_server(_lab: &Lab) {}
