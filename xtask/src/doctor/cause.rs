@@ -201,17 +201,17 @@ causes! {
 
     EtcdGone Error "etcd-gone": "its etcd's data are gone, and etcd still counts it as a member: it cannot join again",
         seen "server/db/etcd; the list of etcd's members; the journal: duplicate node name found",
-        do "on it: systemctl stop k3s; on another server: k3s kubectl delete node {host}; on it: systemctl start k3s",
+        do "on it: systemctl stop k3s; on another server: k3s kubectl delete node {host} --ignore-not-found; on it: systemctl start k3s",
         causes [K3sFailed K3sStarting K3sStopped EtcdFailed ApiNotReady NodeMissing NodeNotReady NodeSilent ServerUnreachable],
         as_server [];
     NotAMember Error "not-a-member": "it is no member of etcd: it has the data of one that was let go",
         seen "server/db/etcd/name, and the list of etcd's members",
-        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host}; on it: systemctl start k3s",
+        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host} --ignore-not-found; on it: systemctl start k3s",
         causes [K3sFailed K3sStarting K3sStopped EtcdFailed ApiNotReady NodeMissing NodeNotReady NodeSilent ServerUnreachable],
         as_server [];
     OtherCluster Error "other-cluster": "its etcd is a cluster of its own, beside that of the other servers",
         seen "the lists of etcd's members, server by server",
-        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host}; then cargo xtask deploy {host}",
+        do "on it: systemctl stop k3s; mv server/db/etcd; on another server: k3s kubectl delete node {host} --ignore-not-found; then cargo xtask deploy {host}",
         causes [NodeMissing NodeNotReady NodeSilent], as_server [];
     MemberTwice Error "member-twice": "etcd counts it twice: it can never have more than one of these votes",
         seen "the list of etcd's members", do "on {host}: {detail}",

@@ -383,12 +383,12 @@ fn rejoin(chart: &mut Chart, fleet: &Fleet, facts: &Facts, cause: Cause, evidenc
     let remedy = match servers.iter().find(is_well) {
         // Started as the first, it would found a cluster of its own.
         Some(other) if chart.server == Some(host) => format!(
-            "first_server = \"{0}\" in hosts/fleet.toml; on {host}: systemctl stop k3s{aside}; on {0}: k3s kubectl delete node {host}; \
+            "first_server = \"{0}\" in hosts/fleet.toml; on {host}: systemctl stop k3s{aside}; on {0}: k3s kubectl delete node {host} --ignore-not-found; \
              cargo xtask deploy {host}",
             other.name
         ),
         Some(other) => format!(
-            "on {host}: systemctl stop k3s{aside}; on {}: k3s kubectl delete node {host}; on {host}: systemctl start k3s",
+            "on {host}: systemctl stop k3s{aside}; on {}: k3s kubectl delete node {host} --ignore-not-found; on {host}: systemctl start k3s",
             other.name
         ),
         None if servers.len() > 1 => format!("wait until the other servers are well, then cargo xtask doctor {host}"),

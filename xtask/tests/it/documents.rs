@@ -31,6 +31,11 @@ fn tests() -> Vec<String> {
             let function = after.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
             tests.extend(function.map(|(name, _)| format!("{file}::{name}")));
         }
+        // Each is two: on the stand-in, and on a real K3s.
+        for after in text.split("each_k3s!(").skip(1) {
+            let names = after.split_once(");").map_or("", |(names, _)| names).split(',').map(str::trim);
+            tests.extend(names.filter(|name| !name.is_empty()).map(|name| format!("{file}::{name}")));
+        }
     }
     tests
 }

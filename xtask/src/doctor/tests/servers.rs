@@ -323,7 +323,7 @@ fn a_server_without_its_data_is_named_with_the_way_back() {
         let finding = facts.one("reef", Cause::EtcdGone);
         assert_eq!(
             finding.remedy,
-            "on reef: systemctl stop k3s; on ocean: k3s kubectl delete node reef; on reef: systemctl start k3s"
+            "on reef: systemctl stop k3s; on ocean: k3s kubectl delete node reef --ignore-not-found; on reef: systemctl start k3s"
         );
         assert_eq!(finding.evidence[1], "members: ocean-00000001 reef-00000002 sea-00000003");
     }
@@ -386,7 +386,7 @@ fn a_server_that_is_no_member_is_named() {
     let finding = facts.one("reef", Cause::NotAMember);
     let lines = ["its own: reef-00000002", "members: ocean-00000001 sea-00000003"];
     assert_eq!(finding.evidence[..2], lines);
-    let way = "on reef: systemctl stop k3s; cd /var/lib/rancher/k3s/server/db && mv etcd etcd-old; on ocean: k3s kubectl delete node reef; on reef: systemctl start k3s";
+    let way = "on reef: systemctl stop k3s; cd /var/lib/rancher/k3s/server/db && mv etcd etcd-old; on ocean: k3s kubectl delete node reef --ignore-not-found; on reef: systemctl start k3s";
     assert_eq!(finding.remedy, way);
     // One that is just being added has no name yet; one that goes by another name is it by its number.
     let starting = Three::bend(|it| {

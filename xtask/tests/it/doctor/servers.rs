@@ -100,7 +100,7 @@ fn one_has_lost_its_data(lab: &Lab) {
     let found = finds(lab, &[("reef", "etcd-gone"), ("", "bare-majority")]);
     assert_eq!(
         found[0]["hint"],
-        "on reef: systemctl stop k3s; on ocean: k3s kubectl delete node reef; on reef: systemctl start k3s"
+        "on reef: systemctl stop k3s; on ocean: k3s kubectl delete node reef --ignore-not-found; on reef: systemctl start k3s"
     );
     follow(lab, &found[0]);
     finds(lab, &[]);
