@@ -496,7 +496,7 @@ fn what_a_person_sees(lab: &Lab) {
     expect_test::expect![[r#"
         ✗ maia     one finding
           error: k3s was stopped (k3s-stopped)
-            │ k3s.service: inactive (dead)
+            │ k3s.service was stopped; to systemd it is inactive (dead)
           hint: on maia: systemctl start k3s.service
         ✓ ocean    all is well, 16 checks
         ✗ mercury  1 of 2 nodes Ready
