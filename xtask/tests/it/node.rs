@@ -146,6 +146,7 @@ fn a_reinstalled_agent_is_pinned_and_joins_again(rehearsal: &Rehearsal) {
             lab,
             "maia",
             "systemctl stop k3s.service; rm -rf /etc/rancher/node /var/lib/rancher/k3s; rm /etc/ssh/ssh_host_*; \
+             systemctl restart containerd.service; \
              ssh-keygen -qt ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart sshd.service",
         );
         xtask(lab, &["deploy", "maia"]).expect(4).says("is not the pinned one");

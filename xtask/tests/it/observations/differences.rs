@@ -13,14 +13,14 @@ pub(super) const ALL: &[Difference] = &[
     },
     Difference {
         section: "starts and signs of life",
-        real: "ocean, first start, from Ready to the Lease: about 10 s",
-        stand_in: &["ocean, first start, from Ready to the Lease: about 1 s"],
+        real: "ocean, first start, the Lease comes: long after Ready",
+        stand_in: &["ocean, first start, the Lease comes: soon"],
         reason: SHORTER,
     },
     Difference {
         section: "starts and signs of life",
-        real: "maia, first start, from Ready to the Lease: about 10 s",
-        stand_in: &["maia, first start, from Ready to the Lease: about 1 s"],
+        real: "maia, first start, the Lease comes: long after Ready",
+        stand_in: &["maia, first start, the Lease comes: soon"],
         reason: SHORTER,
     },
     Difference {
