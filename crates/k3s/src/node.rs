@@ -1,8 +1,9 @@
 //! The cluster's nodes with their Leases, whether a node is what its host's K3s unit says, and the commands that take a node
 //! out of its cluster.
 //!
-//! Whether a kubelet lives its Lease says, which it renews every 10 s. The time in the Ready condition moves when something
-//! changes, else every 5 minutes, and the condition stays True for up to a minute after a kubelet died.
+//! A kubelet gives two signs of life. It renews its Lease every 10 s; that of a new node comes 10 s after its first report. It
+//! writes the time of its Ready condition when something changes, else every 5 minutes. Either shows that it lives, if it is
+//! newer than the start of K3s; the condition itself does not, since it stays True for up to a minute after a kubelet died.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +24,8 @@ pub struct Node {
     pub ready: Option<String>,
     /// What the condition says about it.
     pub message: String,
-    /// When its kubelet last renewed its Lease, by the node's own clock. `None` where the cluster has no Lease of its name.
-    pub renewed: Option<SystemTime>,
+    /// When its kubelet was last heard of, by the node's own clock: by its Lease, or by its Ready condition where that is later.
+    pub heard: Option<SystemTime>,
     /// `InternalIP`s.
     pub addresses: Vec<IpAddr>,
     /// `v1.34.2+k3s1`
@@ -134,8 +135,8 @@ pub fn trouble(node: Option<&Node>, unit: Option<&Unit>, address: Option<IpAddr>
     if !node.is_ready() {
         return Some(Trouble::NotReady { status: node.ready.clone(), message: node.message.clone() });
     }
-    // Both by the host's own clock. A Lease that is older was renewed by this kubelet's predecessor.
-    let is_silent = unit.and_then(|unit| unit.started).is_some_and(|started| node.renewed <= Some(started));
+    // Both by the host's own clock. An older sign of life is that of this kubelet's predecessor.
+    let is_silent = unit.and_then(|unit| unit.started).is_some_and(|started| node.heard <= Some(started));
     if is_silent {
         return Some(Trouble::Silent);
     }
@@ -211,6 +212,7 @@ struct Condition {
     reason: String,
     #[serde(default)]
     message: String,
+    last_heartbeat_time: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -235,10 +237,10 @@ pub fn parse_list(json: &[u8]) -> Result<Vec<Node>, serde_json::Error> {
         list.items.into_iter().partition(|item| item.kind == "Lease");
     let renewed = |name: &str| {
         let lease = leases.iter().find(|lease| lease.metadata.name == name)?;
-        humantime::parse_rfc3339(lease.spec.renew_time.as_deref()?).ok()
+        time(lease.spec.renew_time.as_deref())
     };
-    let node = |item: Item| Node { renewed: renewed(&item.metadata.name), ..node(item) };
-    Ok(nodes.into_iter().map(node).collect())
+    let with_lease = |node: Node| Node { heard: node.heard.max(renewed(&node.name)), ..node };
+    Ok(nodes.into_iter().map(node).map(with_lease).collect())
 }
 
 /// Moves a node's pods elsewhere and lets no new ones come, on a server. `seconds` is how long that may take.
@@ -273,6 +275,7 @@ fn node(item: Item) -> Node {
         is_known.then(|| Etcd { votes, is_well, message: message.clone() })
     });
     let ready = of("Ready").and_then(|at| item.status.conditions.into_iter().nth(at));
+    let heard = ready.as_ref().and_then(|condition| time(condition.last_heartbeat_time.as_deref()));
     let (ready, message) =
         ready.map_or((None, String::new()), |condition| (Some(condition.status), condition.message));
     let internal = item.status.addresses.into_iter().filter(|address| address.r#type == "InternalIP");
@@ -280,7 +283,7 @@ fn node(item: Item) -> Node {
         name: item.metadata.name,
         ready,
         message,
-        renewed: None,
+        heard,
         addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
         version: item.status.node_info.kubelet_version,
         labels: item.metadata.labels,
@@ -291,9 +294,14 @@ fn node(item: Item) -> Node {
     }
 }
 
+fn time(rfc3339: Option<&str>) -> Option<SystemTime> {
+    humantime::parse_rfc3339(rfc3339?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Start;
 
     #[test]
     fn the_ready_condition_is_found_by_type() {
@@ -310,8 +318,14 @@ mod tests {
         let nodes = parse_list(json).unwrap();
         assert!(!nodes[0].is_ready());
         assert_eq!(nodes[0].message, "Kubelet stopped posting node status.");
-        let renewed = nodes[0].renewed.unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        assert_eq!((nodes.len(), renewed.as_millis(), nodes[1].renewed), (2, 1_767_323_045_250, None));
+        let heard = |json: &str| {
+            let heard = parse_list(json.as_bytes()).unwrap()[0].heard.unwrap();
+            heard.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
+        };
+        let text = std::str::from_utf8(json).unwrap();
+        assert_eq!((nodes.len(), heard(text), nodes[1].heard), (2, 1_767_323_045_250, None));
+        // Of a new node the report is there before the Lease.
+        assert_eq!(heard(&text.replace("05.250000Z", "04.250000Z")), 1_767_323_045_000);
         assert_eq!(nodes[0].addresses, ["100.64.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(nodes[0].version, "v1.34.2+k3s1");
         assert_eq!((nodes[1].ready.as_deref(), nodes[1].is_ready()), (None, false));
@@ -330,34 +344,37 @@ mod tests {
         Some(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
     }
 
-    /// A node that is Ready and was renewed at 100.
+    /// A node that is Ready and was heard of at 100.
     fn ready() -> Node {
         let json = br#"{"items":[{"metadata":{"name":"maia"},"status":{"conditions":[{"type":"Ready","status":"True"}],
             "addresses":[{"type":"InternalIP","address":"100.64.0.5"}],"nodeInfo":{"kubeletVersion":"v1.35.4+k3s1"}}}]}"#;
-        Node { renewed: at(100), ..parse_list(json).unwrap().remove(0) }
+        Node { heard: at(100), ..parse_list(json).unwrap().remove(0) }
     }
 
     fn unit(started: u64) -> Unit {
-        Unit { started: at(started), package: Some("k3s-1.35.4+k3s1".to_owned()), ..Unit::default() }
+        let start = Start::of_command("/nix/store/a-k3s-1.35.4+k3s1/bin/k3s agent");
+        Unit { started: at(started), start, ..Unit::default() }
     }
 
     #[test]
-    fn a_node_is_believed_once_its_lease_is_newer_than_its_k3s() {
+    fn a_node_is_believed_once_it_was_heard_of_since_its_k3s_started() {
         let told = |node: &Node, unit: &Unit| trouble(Some(node), Some(unit), None);
         assert_eq!(told(&ready(), &unit(99)), None);
-        // What was renewed before this K3s started was renewed by the one before.
+        // Of what was before this K3s the one before it was the author.
         for started in [100, 101] {
             assert_eq!(told(&ready(), &unit(started)), Some(Trouble::Silent), "{started}");
         }
-        // No Lease is no sign of life.
-        assert_eq!(told(&Node { renewed: None, ..ready() }, &unit(1)), Some(Trouble::Silent));
+        assert_eq!(told(&Node { heard: None, ..ready() }, &unit(1)), Some(Trouble::Silent));
         // Where nobody knows when its K3s started, its own word has to do.
         assert_eq!(trouble(Some(&ready()), None, None), None);
     }
 
     #[test]
     fn a_node_of_another_version_is_that_of_the_k3s_before() {
-        let of = |package: &str| Unit { package: Some(package.to_owned()), ..unit(1) };
+        let of = |package: &str| Unit {
+            start: Start::of_command(&format!("/nix/store/a-{package}/bin/k3s agent")),
+            ..unit(1)
+        };
         let told = |unit: &Unit| trouble(Some(&ready()), Some(unit), None).map(|trouble| trouble.to_string());
         assert_eq!(
             told(&of("k3s-1.35.5+k3s1")).as_deref(),

@@ -89,7 +89,7 @@ pub fn has_vxlan(server: &Start, settings: &Settings) -> Option<bool> {
 }
 
 /// The name of the package that a program's path in a Nix store belongs to.
-pub(crate) fn package(program: &str) -> Option<String> {
+fn package(program: &str) -> Option<String> {
     let (name, _) = program.strip_prefix("/nix/store/")?.split_once('/')?;
     name.split_once('-').map(|(_, name)| name.to_owned())
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Version;
-use crate::start::{self, Start};
+use crate::start::Start;
 
 /// The units to ask about, in the order of preference.
 pub const CANDIDATES: [&str; 2] = ["k3s.service", "k3s-agent.service"];
@@ -32,12 +32,8 @@ pub struct Unit {
     pub since: Option<SystemTime>,
     /// When its main process was started, the last one if it has none now.
     pub started: Option<SystemTime>,
-    /// The name of the package that it starts: `k3s-1.34.2+k3s1`. `None` where that is no path of a Nix store.
-    pub package: Option<String>,
     /// How it starts K3s.
     pub start: Option<Start>,
-    /// It is given the socket of the host's own containerd.
-    pub needs_containerd: bool,
     /// How often systemd started it again by itself since somebody last started it.
     pub restarts: u32,
     /// `always`, `on-failure`, `no` …: whether systemd starts it again when it ends by itself.
@@ -135,7 +131,14 @@ impl Unit {
 
     /// Of the K3s that it starts; `None` where nothing names it.
     pub fn version(&self) -> Option<Version> {
-        Version::parse(self.package.as_deref()?)
+        self.start.as_ref()?.version()
+    }
+
+    /// Is it given the socket of the host's own containerd?
+    pub fn needs_containerd(&self) -> bool {
+        let endpoints =
+            |start: &Start| start.values("container-runtime-endpoint").any(|it| it.ends_with(CONTAINERD));
+        self.start.as_ref().is_some_and(endpoints)
     }
 
     /// In words.
@@ -168,8 +171,6 @@ fn block(text: &str) -> (Unit, bool) {
             "ActiveEnterTimestamp" => unit.since = timestamp(value),
             "ExecMainStartTimestamp" => unit.started = timestamp(value),
             "ExecStart" => {
-                unit.package = value.split_once("path=").and_then(|(_, path)| start::package(path));
-                unit.needs_containerd = value.contains(CONTAINERD);
                 let command = value.split_once("argv[]=").and_then(|(_, rest)| rest.split(" ; ").next());
                 unit.start = command.and_then(Start::of_command);
             }
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(unit.since.map(seconds), Some(1_795_958_699));
         let micros = unit.started.unwrap().duration_since(UNIX_EPOCH).unwrap().as_micros();
         assert_eq!(micros, 1_795_958_690_532_896);
-        assert_eq!((unit.package.as_deref(), unit.restarts), (Some("k3s-1.35.4+k3s1"), 3));
+        assert_eq!((unit.restarts, unit.needs_containerd()), (3, false));
         assert_eq!(unit.state(), "activating (auto-restart, exit-code)");
         assert_eq!(unit.version(), Version::parse("v1.35.4+k3s1"));
         assert_eq!(unit.start.unwrap().values("server").collect::<Vec<_>>(), ["https://x"]);

@@ -269,7 +269,7 @@ causes! {
         seen "kubectl get nodes", do "on {host}: journalctl -u k3s -u containerd",
         causes [FlannelMissing KubeletUnreachable NodePressure], as_server [];
     NodeSilent Error "node-silent": "its node is said to be Ready, and has not been heard of since its k3s started",
-        seen "its Lease in kube-node-lease, and the start of its k3s' main process", do "wait a minute; then on {host}: journalctl -u k3s",
+        seen "its Lease and its Ready condition, and the start of its k3s' main process", do "wait a minute; then on {host}: journalctl -u k3s",
         causes [], as_server [];
     NodeVersion Error "node-version": "its node reports another version than its k3s unit starts",
         seen "kubectl get nodes, and the unit", do "on {host}: systemctl restart k3s",

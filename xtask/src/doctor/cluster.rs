@@ -83,13 +83,13 @@ fn unseen_network(trouble: &Trouble, seen: &HostFacts) -> Option<String> {
     message.contains("cni plugin not initialized").then(told)
 }
 
-/// When its Lease was renewed, and when its K3s started.
+/// When it was last heard of, and when its K3s started.
 fn silence(node: Option<&Node>, unit: Option<&Unit>) -> String {
     let told = |time: Option<SystemTime>| {
         time.map_or("never".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
     };
-    let renewed = told(node.and_then(|node| node.renewed));
-    format!("its Lease: {renewed}; its k3s started: {}", told(unit.and_then(|unit| unit.started)))
+    let heard = told(node.and_then(|node| node.heard));
+    format!("last heard of: {heard}; its k3s started: {}", told(unit.and_then(|unit| unit.started)))
 }
 
 /// The API server's version is that of the first server's own kubelet: they are one program.

@@ -45,7 +45,6 @@ fn host(ip: &str, token: TokenForm) -> HostFacts {
         result: "success".to_owned(),
         restart: "always".to_owned(),
         started: at(1),
-        package: Some("k3s-1.34.2+k3s1".to_owned()),
         start: start(""),
         ..Unit::default()
     };
@@ -104,7 +103,7 @@ fn node(name: &str, ip: &str) -> NodeFacts {
         name: name.to_owned(),
         ready: Some("True".to_owned()),
         message: String::new(),
-        renewed: at(2),
+        heard: at(2),
         addresses: vec![ip.parse().unwrap()],
         version: "v1.34.2+k3s1".to_owned(),
         labels: BTreeMap::new(),
@@ -175,7 +174,8 @@ impl Bent<'_> {
 
     fn version(&mut self, name: &str, version: &str) {
         self.node(name).node.version = format!("v{version}");
-        self.k3s(name).unit.as_mut().unwrap().package = Some(format!("k3s-{version}"));
+        let unit = self.k3s(name).unit.as_mut().unwrap();
+        unit.start = Start::parse(&format!("ExecStart=/nix/store/a-k3s-{version}/bin/k3s server\n"));
     }
 
     fn says(&mut self, name: &str, line: &str) {
@@ -291,12 +291,12 @@ fn what_is_wrong_with_a_host() {
             it.node("maia").pressures = vec!["DiskPressure".to_owned()];
         }),
         ("maia", Cause::DiskFull, |it| it.host("maia").rooms[0].inodes = Some(3)),
-        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = at(1)),
-        ("maia", Cause::NodeSilent, |it| it.node("maia").node.renewed = None),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.heard = at(1)),
+        ("maia", Cause::NodeSilent, |it| it.node("maia").node.heard = None),
         ("maia", Cause::NodeVersion, |it| it.node("maia").node.version = "v1.34.1+k3s1".to_owned()),
         // Its node is still said to be Ready, for the best part of a minute.
         ("maia", Cause::UnknownFlag, |it| {
-            it.node("maia").node.renewed = at(1);
+            it.node("maia").node.heard = at(1);
             it.unit("maia", "activating", "auto-restart");
             it.says(
                 "maia",

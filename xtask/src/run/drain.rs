@@ -32,6 +32,9 @@ impl Run<'_> {
         if !self.will_touch(name, reboot)? {
             return skipped("it is not touched");
         }
+        if host::k3s_unit(&self.session(name))?.is_none() {
+            return skipped("it has no node yet");
+        }
         let server = self.asked_about(name, &self.session(name))?;
         let nodes = cluster::nodes(&server)
             .map_err(|failure| failure.during(&format!("failed to drain {name}, which was not touched")))?;

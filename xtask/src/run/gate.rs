@@ -210,7 +210,7 @@ impl Run<'_> {
         let state = unit.map_or_else(String::new, Unit::state);
         look.saw(unit.map_or("k3s", |unit| &unit.id), &state, unit_finding(name, unit));
         // A kubelet notices only after some time that its containerd is gone, and its node is Ready until then.
-        if unit.is_some_and(|unit| unit.needs_containerd) {
+        if unit.is_some_and(Unit::needs_containerd) {
             let finding = (!health.has_containerd).then(|| no_containerd(name));
             look.has_failed |= finding.is_some();
             look.saw("containerd", "runs", finding);

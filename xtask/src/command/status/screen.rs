@@ -214,6 +214,6 @@ fn node_event(node: &k3s::node::Node) -> HostNode {
         status: node.ready.clone(),
         cordoned: node.cordoned,
         version: node.version.clone(),
-        last_heartbeat: node.renewed.map(k3s::unit::seconds),
+        last_heartbeat: node.heard.map(k3s::unit::seconds),
     }
 }

@@ -8,4 +8,5 @@ mod deployers;
 mod interrupt;
 mod kill;
 mod link;
+mod pods;
 mod room;
