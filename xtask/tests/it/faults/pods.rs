@@ -20,10 +20,12 @@ mod real {
 /// Two pods with an emptyDir, which have to be on maia, and one of a daemon set on each host.
 const WORKLOAD: &str = r#"
 apiVersion: apps/v1
-kind: Deployment
+kind: StatefulSet
 metadata: {name: web}
 spec:
   replicas: 2
+  serviceName: web
+  podManagementPolicy: Parallel
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
@@ -64,7 +66,7 @@ fn apply(lab: &Lab, manifest: &str) {
     on(lab, "ocean", &format!("k3s kubectl apply -f - <<'END'\n{manifest}\nEND"));
 }
 
-/// So many pods of the deployment run on maia.
+/// So many of its two pods run on maia.
 fn running(lab: &Lab) -> usize {
     let pods = "k3s kubectl get pods -l app=web --field-selector status.phase=Running --no-headers 2> /dev/null | wc -l";
     on(lab, "ocean", pods).parse().unwrap()
@@ -93,7 +95,7 @@ fn pods_leave_a_node_that_is_drained_or_keep_it_from_being_touched(rehearsal: &R
         on(
             lab,
             "ocean",
-            "k3s kubectl set env deployment/web STUBBORN=1 && k3s kubectl rollout status deployment/web --timeout 60s",
+            "k3s kubectl set env statefulset/web STUBBORN=1 && k3s kubectl rollout status statefulset/web --timeout 60s",
         );
         battery.fault("a drain of pods that ignore SIGTERM", &drained, |lab| {
             configure(lab, "maia", "environment.etc.stubborn.text = \"\";");
@@ -114,7 +116,7 @@ fn pods_leave_a_node_that_is_drained_or_keep_it_from_being_touched(rehearsal: &R
         });
         battery.fault(
             "a drain that a disruption budget does not allow",
-            &kept("a disruption budget keeps default/web-"),
+            &kept("a disruption budget keeps default/web-0, default/web-1 there"),
             |lab| {
                 configure(lab, "maia", "environment.etc.budget.text = \"\";");
                 let answer = xtask(lab, &["deploy", "maia", "--drain=5"]);
